@@ -9,7 +9,7 @@ use runner_core::Result;
 use tracing::warn;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use super::super::json::{Members, content_hash};
+use super::super::json::{ContentHash, Members};
 use super::cursor_value::{CursorValue, Nanos};
 use super::groups::{Group, Groups, KnownRow};
 use super::known_rows::KnownRows;
@@ -182,16 +182,15 @@ impl IncrementalFilter {
         {
             return Err(options.mixed_kinds(&at, newest));
         }
-        let whole = content_hash(text);
         let has_key = self.fields.add(&options, &members);
-        let key = options.key.as_ref().filter(|_| has_key).map_or(whole, |key| members.hash(key));
-        let key = xxh3_64_with_seed(name.as_bytes(), key);
-        let content = match &options.compare {
-            Some(compare) => members.hash(compare),
-            // An earlier release has saved the hash of the text.
-            None if options.key.is_some() && !self.known.has(key, whole) => members.hash_all(),
-            None => whole,
-        };
+        let key = options.key.as_ref().filter(|_| has_key).map(|key| members.hash(key));
+        let compared = options.compare.as_ref().map(|compare| members.hash(compare));
+        let row_of =
+            |whole| (xxh3_64_with_seed(name.as_bytes(), key.unwrap_or(whole)), compared.unwrap_or(whole));
+        let ContentHash { sorted, written } = ContentHash::of_members(&members, text);
+        // An earlier release has saved the hash of the text.
+        let earlier = Some(row_of(written)).filter(|(key, content)| self.known.has(*key, *content));
+        let (key, content) = earlier.unwrap_or_else(|| row_of(sorted));
         self.see(group, &at);
         if !self.known.is_new(key, content) {
             return Ok(Decision::Skip);

@@ -40,6 +40,7 @@ pub(crate) use self::cursor_value::{CursorValue, Nanos, now};
 pub(crate) use self::group_rules::{GroupRules, RulesChange};
 pub(crate) use self::groups::Groups;
 pub(crate) use self::incremental_filter::{Decision, IncrementalFilter};
+pub(crate) use self::row_hashes::RowHashes;
 pub(crate) use self::snapshot::{IncrementalSnapshot, SavedIncremental};
 pub(crate) use self::time_format::TimeFormat;
 pub(crate) use self::time_window::TimeWindow;

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::super::json::ContentHash;
 use super::row_hashes::{Log, RowHashes};
 
 /// What becomes of rows that the element's last delivered walk held as well.
@@ -102,6 +103,11 @@ fn take(counts: &mut Counts, row: u64) -> bool {
     }
 }
 
+/// Takes a row, also one that an earlier release has saved.
+fn take_row(counts: &mut Counts, row: ContentHash) -> bool {
+    take(counts, row.sorted) || row.written != row.sorted && take(counts, row.written)
+}
+
 impl UnchangedFilter {
     /// A walk after `previous`. If `skips`, its rows are skipped as often as it held them.
     pub(crate) fn new(previous: &DeliveredRows, skips: bool) -> Self {
@@ -158,19 +164,19 @@ impl UnchangedFilter {
     }
 
     /// Adds a row. Returns whether it is new.
-    pub(crate) fn add(&mut self, row: u64) -> bool {
+    pub(crate) fn add(&mut self, row: ContentHash) -> bool {
         let mut log = self.log.lock();
         if log.len() < self.max_rows {
-            log.push(row);
+            log.push(row.sorted);
         } else {
             self.is_partial = true;
         }
-        !take(&mut self.page_done, row) && !take(&mut self.remaining, row)
+        !take_row(&mut self.page_done, row) && !take_row(&mut self.remaining, row)
     }
 
     /// Whether the previous walk has delivered a row that this one has not met.
-    pub(crate) fn take_previous(&mut self, row: u64) -> bool {
-        take(&mut self.remaining, row)
+    pub(crate) fn take_previous(&mut self, row: ContentHash) -> bool {
+        take_row(&mut self.remaining, row)
     }
 
     /// Whether rows were forgotten.
@@ -220,7 +226,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn read(walk: &mut UnchangedFilter, rows: &[u64]) -> Vec<u64> {
-        rows.iter().copied().filter(|row| walk.add(*row)).collect()
+        rows.iter().copied().filter(|row| walk.add(ContentHash::of_bytes(*row))).collect()
     }
 
     #[test]
@@ -245,6 +251,17 @@ mod tests {
         earlier["is_partial"] = true.into();
         let read: DeliveredRows = serde_json::from_value(earlier).unwrap();
         assert_eq!(serde_json::to_value(&read).unwrap(), held);
+    }
+
+    #[test]
+    fn rows_of_an_earlier_release_are_known_by_their_text() {
+        let [first, second] =
+            [r#"{"b":1,"a":2}"#, r#"{"a":2, "b":1}"#].map(|row| ContentHash::of(row.as_bytes()));
+        let earlier = DeliveredRows { rows: RowHashes(vec![first.written]) };
+        let mut walk = UnchangedFilter::new(&earlier, true);
+        assert!(!walk.add(first));
+        let mut next = UnchangedFilter::new(&walk.finish(), true);
+        assert!(!next.add(second) && next.add(second));
     }
 
     #[test]
@@ -277,7 +294,7 @@ mod tests {
             for (index, page) in pages.iter().enumerate() {
                 whole.begin_page();
                 for row in page {
-                    if whole.add(*row) {
+                    if whole.add(ContentHash::of_bytes(*row)) {
                         expected.push(*row);
                     }
                     positions.push((index, expected.len(), whole.snapshot().save()));

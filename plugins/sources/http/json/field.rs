@@ -140,13 +140,6 @@ impl<'a> Members<'a> {
         fields.0.is_empty() || fields.0.iter().any(|field| self.get(field).is_some())
     }
 
-    /// The hash of all members, whatever their order and the spaces between them.
-    pub(crate) fn hash_all(&self) -> u64 {
-        let mut text = String::new();
-        self.write_sorted(&mut text);
-        content_hash(text.as_bytes())
-    }
-
     /// Writes the object with its members in the order of their names, and without spaces.
     fn write_sorted(&self, text: &mut String) {
         let mut members: Vec<_> = self.0.iter().collect();
@@ -202,9 +195,36 @@ fn write_sorted(value: &str, text: &mut String) {
     }
 }
 
-/// The hash of a whole record.
-pub(crate) fn content_hash(text: &[u8]) -> u64 {
-    xxh3_64(text)
+/// The hashes of a whole record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ContentHash {
+    /// Whatever the order of members and the spaces between them.
+    pub(crate) sorted: u64,
+    /// Of the text as it is written, which earlier releases have saved.
+    pub(crate) written: u64,
+}
+
+impl ContentHash {
+    pub(crate) fn of(text: &[u8]) -> Self {
+        let mut sorted = String::with_capacity(text.len());
+        match std::str::from_utf8(text) {
+            Ok(text) => write_sorted(text, &mut sorted),
+            Err(_) => return ContentHash::of_bytes(xxh3_64(text)),
+        }
+        ContentHash { sorted: xxh3_64(sorted.as_bytes()), written: xxh3_64(text) }
+    }
+
+    /// That of a record with these members.
+    pub(crate) fn of_members(members: &Members<'_>, text: &[u8]) -> Self {
+        let mut sorted = String::with_capacity(text.len());
+        members.write_sorted(&mut sorted);
+        ContentHash { sorted: xxh3_64(sorted.as_bytes()), written: xxh3_64(text) }
+    }
+
+    /// That of bytes whose order matters.
+    pub(crate) fn of_bytes(hash: u64) -> Self {
+        ContentHash { sorted: hash, written: hash }
+    }
 }
 
 #[cfg(test)]
@@ -239,7 +259,7 @@ mod tests {
 
     #[test]
     fn hash_does_not_depend_on_the_order_of_members_and_on_spaces() {
-        let hash = |text: &str| Members::of(text.as_bytes()).unwrap().hash_all();
+        let hash = |text: &str| ContentHash::of(text.as_bytes()).sorted;
         let same = hash(r#"{"a":1.0,"b":{"x":[1,{"p":2,"q":3}],"y":null}}"#);
         assert_eq!(hash(r#"{ "b" : {"y":null, "x":[1, {"q":3,"p":2}]}, "a": 1.0 }"#), same);
         for other in [
@@ -248,6 +268,11 @@ mod tests {
             r#"{"a":1.0,"b":{"x":[1,{"p":2,"q":3}],"y":""}}"#,
         ] {
             assert_ne!(hash(other), same, "{other}");
+        }
+        assert_eq!(hash(r#"[1, {"b": 2, "a": [ ]}]"#), hash(r#"[1,{"a":[],"b":2}]"#));
+        for text in ["7", "\"x\"", r#"{"a":1,"b":[2]}"#] {
+            let ContentHash { sorted, written } = ContentHash::of(text.as_bytes());
+            assert_eq!(sorted, written, "{text}");
         }
         let fields: Fields = serde_json::from_value(serde_json::json!("b")).unwrap();
         let hash = |text: &str| Members::of(text.as_bytes()).unwrap().hash(&fields);

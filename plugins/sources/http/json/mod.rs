@@ -7,6 +7,6 @@ mod field;
 mod pointer;
 pub(crate) mod scan;
 
-pub(crate) use self::field::{Field, Fields, Members, content_hash, json_text};
+pub(crate) use self::field::{ContentHash, Field, Fields, Members, json_text};
 pub(crate) use self::pointer::{Located, Pointer, describe, holds_nothing};
 pub(crate) use self::scan::{Children, ScanError, without_nan};

@@ -33,8 +33,9 @@ pub(crate) struct Page {
     pub(crate) items: Items,
     /// Records that were made of an item, and come before the other items.
     pub(crate) shaped: VecDeque<ShapedRecord>,
-    /// How many items the response held.
+    /// How many items the response held, and the hash of the first one.
     pub(crate) n_items: usize,
+    pub(crate) first: Option<u64>,
     /// The request for the next page.
     pub(crate) next: Option<PageRequest>,
     pub(crate) validators: Option<Validators>,
@@ -56,6 +57,7 @@ impl Page {
             items: Items::none(),
             shaped: VecDeque::new(),
             n_items: 0,
+            first: None,
             next: None,
             validators: None,
             is_not_modified: false,
@@ -71,21 +73,43 @@ impl HttpSource {
     pub(crate) async fn fetch(&mut self, request: &PageRequest) -> Result<Page, HttpError> {
         let page = loop {
             let (page, why) = self.fetch_once(request).await?;
-            // With `interval` the next poll repeats the request.
-            let Some(why) = why.filter(|_| self.settings.interval.is_none()) else { break page };
-            let Some(pause) = self.settings.end_check_delays.get(self.n_end_checks) else {
-                warn!("{why}, {} times in a row; treating it as the end of the data", self.n_end_checks + 1);
+            if !self.checks_end_again(why).await {
                 break page;
-            };
-            info!("{why}; checking again in {} s whether this is the end of the data", pause.as_secs_f64());
-            self.n_end_checks += 1;
-            sleep(*pause).await;
+            }
         };
-        self.n_end_checks = 0;
         if let Some(walk) = &mut self.walk {
-            walk.begin_page(request, page.n_items);
+            walk.begin_page(request, page.n_items, page.first);
         }
         Ok(page)
+    }
+
+    /// Waits before a page is requested again that may be the end of the data, for the reason `why`. Returns false if it is
+    /// taken as it is.
+    pub(crate) async fn checks_end_again(&mut self, why: Option<String>) -> bool {
+        // With `interval` the next poll repeats the request.
+        let why = why.filter(|_| self.settings.interval.is_none());
+        let pause = self.settings.end_check_delays.get(self.n_end_checks).filter(|_| why.is_some());
+        match (why, pause) {
+            (Some(why), Some(pause)) => {
+                info!(
+                    "{why}; checking again in {} s whether this is the end of the data",
+                    pause.as_secs_f64()
+                );
+                self.n_end_checks += 1;
+                sleep(*pause).await;
+                true
+            }
+            (why, _) => {
+                if let Some(why) = why {
+                    warn!(
+                        "{why}, {} times in a row; treating it as the end of the data",
+                        self.n_end_checks + 1
+                    );
+                }
+                self.n_end_checks = 0;
+                false
+            }
+        }
     }
 
     /// Sends the request once. Also returns why the page may be the end, if it may.
@@ -110,6 +134,12 @@ impl HttpSource {
             return Ok((Page { is_not_modified: true, ..Page::empty() }, None));
         }
         let mut items = self.decode(&response)?;
+        let first = items.hashes(1).pop();
+        if self.walk.as_ref().is_some_and(|walk| walk.has_moved_rows(request, first, &self.settings)) {
+            let why =
+                anyhow!("{}: rows have moved between pages since the walk was interrupted", response.title);
+            return Err(HttpError::Refused(response.status, why));
+        }
         let is_first_again = self.is_first_again(request, &items).await?;
         if is_first_again {
             items = Items::none();
@@ -146,7 +176,7 @@ impl HttpSource {
         if !is_null && is_entry {
             self.skip_prefix(&response, &mut items)?;
         }
-        let mut page = Page { n_items: count.n_items, next, size: response.size, ..Page::empty() };
+        let mut page = Page { n_items: count.n_items, first, next, size: response.size, ..Page::empty() };
         page.validators = self.validators(&response);
         match (made, &self.settings.remap, &self.walk) {
             (Some(made), ..) => {

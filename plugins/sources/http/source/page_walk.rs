@@ -10,7 +10,7 @@ use super::super::elements::Element;
 use super::super::incremental::{
     CursorValue, Decision, GroupRules, IncrementalFilter, Nanos, TimeWindow, Unchanged, UnchangedFilter, now,
 };
-use super::super::json::content_hash;
+use super::super::json::ContentHash;
 use super::super::pages::PageRequest;
 use super::super::records::{AddedFields, Metadata};
 use super::super::request::Values;
@@ -34,8 +34,9 @@ pub(crate) struct PageWalk {
     pub(crate) window: Option<TimeWindow>,
     /// The page where this walk or its continuation begins.
     entry: PageRequest,
-    /// The page that is being emitted.
+    /// The page that is being emitted, and the hash of its first row.
     request: PageRequest,
+    first: Option<u64>,
     /// Whether `entry` was saved, so that some of its rows may have been delivered.
     is_resumed: bool,
     /// Whether a page that had rows was begun since then.
@@ -70,6 +71,7 @@ impl PageWalk {
             window: None,
             entry: first.clone(),
             request: first,
+            first: None,
             is_resumed: false,
             has_begun: false,
             n_new: 0,
@@ -107,6 +109,7 @@ impl PageWalk {
         if accepts {
             self.entry = saved.request.clone();
             self.request = saved.request.clone();
+            self.first = saved.first.0.first().copied();
             self.is_resumed = true;
             self.prefix = saved.prefix;
         } else {
@@ -151,6 +154,21 @@ impl PageWalk {
         self.is_resumed && !self.has_begun && *request == self.entry && *request != settings.first_request()
     }
 
+    /// Whether this is the saved page, and it begins with another row than before, so that rows have moved between pages.
+    /// `incremental` knows its rows by itself.
+    pub(crate) fn has_moved_rows(
+        &self,
+        request: &PageRequest,
+        first: Option<u64>,
+        settings: &Settings,
+    ) -> bool {
+        self.rows.is_none()
+            && settings.skips()
+            && !self.unchanged.is_partial()
+            && self.is_saved_page(request, settings)
+            && self.first.is_some_and(|before| first != Some(before))
+    }
+
     /// What the walk before has left.
     pub(crate) fn state(&self) -> &Arc<ElementState> {
         &self.state
@@ -163,7 +181,7 @@ impl PageWalk {
 
     /// Adds a record that an earlier release has delivered.
     pub(crate) fn add_delivered(&mut self, raw: &[u8]) {
-        self.unchanged.add(content_hash(raw));
+        self.unchanged.add(ContentHash::of(raw));
     }
 
     /// The page to begin with.
@@ -185,7 +203,7 @@ impl PageWalk {
     }
 
     /// Begins to emit a page.
-    pub(crate) fn begin_page(&mut self, request: &PageRequest, n_items: usize) {
+    pub(crate) fn begin_page(&mut self, request: &PageRequest, n_items: usize, first: Option<u64>) {
         let is_continued = self.is_resumed && !self.has_begun;
         if let Some(rows) = &mut self.rows {
             rows.begin_page(is_continued);
@@ -194,7 +212,7 @@ impl PageWalk {
             return;
         }
         self.has_begun = true;
-        self.request = request.clone();
+        (self.request, self.first) = (request.clone(), first);
         if !is_continued {
             self.unchanged.begin_page();
         }
@@ -206,14 +224,14 @@ impl PageWalk {
             match rows.add(text) {
                 // A walk before `incremental` was set may have delivered it.
                 Ok(decision) => {
-                    decision == Decision::Emit && !self.unchanged.take_previous(content_hash(raw))
+                    decision == Decision::Emit && !self.unchanged.take_previous(ContentHash::of(raw))
                 }
                 Err(reason) => {
                     return if self.is_new_bad(raw) { Err(reason) } else { Ok(Decision::Skip) };
                 }
             }
         } else {
-            self.unchanged.add(content_hash(raw))
+            self.unchanged.add(ContentHash::of(raw))
         };
         Ok(self.count(is_new))
     }
@@ -224,7 +242,7 @@ impl PageWalk {
     }
 
     fn is_new_bad(&mut self, raw: &[u8]) -> bool {
-        let is_new = self.unchanged.add(xxh3_64_with_seed(raw, BAD));
+        let is_new = self.unchanged.add(ContentHash::of_bytes(xxh3_64_with_seed(raw, BAD)));
         self.count(is_new);
         is_new
     }
@@ -237,6 +255,7 @@ impl PageWalk {
     pub(crate) fn snapshot(&self) -> WalkSnapshot {
         WalkSnapshot {
             request: self.request.clone(),
+            first: self.first,
             now: self.now,
             window: self.window,
             unchanged: self.unchanged.snapshot(),

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::super::incremental::{
-    DeliveredRows, GroupRules, Groups, Incremental, IncrementalSnapshot, RulesChange, SavedIncremental,
-    SavedUnchanged, TimeFormat, TimeWindow, UnchangedSnapshot,
+    DeliveredRows, GroupRules, Groups, Incremental, IncrementalSnapshot, RowHashes, RulesChange,
+    SavedIncremental, SavedUnchanged, TimeFormat, TimeWindow, UnchangedSnapshot,
 };
 use super::super::json::Pointer;
 use super::super::pages::PageRequest;
@@ -86,6 +86,9 @@ pub(crate) struct Validators {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct SavedWalk {
     pub(crate) request: PageRequest,
+    /// The hash of the first row of this page; none in those of earlier releases.
+    #[serde(default, skip_serializing_if = "RowHashes::is_empty")]
+    pub(crate) first: RowHashes,
     /// When the walk began, in milliseconds since 1970.
     pub(crate) now: i64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -110,6 +113,7 @@ pub(crate) struct DeliveredPrefix {
 #[derive(Clone, Debug)]
 pub(crate) struct WalkSnapshot {
     pub(crate) request: PageRequest,
+    pub(crate) first: Option<u64>,
     pub(crate) now: i64,
     pub(crate) window: Option<TimeWindow>,
     pub(crate) unchanged: UnchangedSnapshot,
@@ -120,6 +124,7 @@ impl WalkSnapshot {
     pub(crate) fn save(&self) -> SavedWalk {
         SavedWalk {
             request: self.request.clone(),
+            first: RowHashes(self.first.into_iter().collect()),
             now: self.now,
             window: self.window,
             unchanged: self.unchanged.save(),
@@ -189,7 +194,8 @@ impl<'de> Deserialize<'de> for HttpPosition {
         if let Some(request) = request {
             let prefix = (taken > 0).then_some(DeliveredPrefix { taken, hash });
             let unchanged = SavedUnchanged::unknown();
-            let walk = SavedWalk { request, now: 0, window: None, unchanged, rows: None, prefix };
+            let first = RowHashes::default();
+            let walk = SavedWalk { request, first, now: 0, window: None, unchanged, rows: None, prefix };
             all.insert("".into(), ElementPosition { walk: Some(walk.into()), ..ElementPosition::default() });
         }
         let done = done.into_iter().map(Arc::from).collect::<Vec<_>>().into();
@@ -299,6 +305,7 @@ impl TryFrom<String> for RecordsHash {
 #[cfg(test)]
 mod tests {
     use super::super::super::incremental::UnchangedFilter;
+    use super::super::super::json::ContentHash;
     use super::super::super::pages::PagePlace;
     use super::*;
     use serde_json::{Value, json};
@@ -307,9 +314,10 @@ mod tests {
     fn position_round_trips() {
         let mut unchanged = UnchangedFilter::new(&DeliveredRows::default(), true);
         unchanged.begin_page();
-        unchanged.add(7);
+        unchanged.add(ContentHash::of_bytes(7));
         let walk = WalkSnapshot {
             request: PageRequest::first(PagePlace::Page(7)),
+            first: Some(3),
             now: 5,
             window: None,
             unchanged: unchanged.snapshot(),

@@ -188,11 +188,14 @@ async fn shrinking(n_deleted: &Arc<AtomicUsize>) -> MockServer {
 async fn rows_that_move_to_pages_before_that_of_an_interrupted_walk_are_delivered_once() {
     for pagination in [json!({"type": "page", "param": "page"}), json!({"type": "next_url", "next": "/next"})]
     {
-        for key in [json!({"cursor": "n"}), json!({"cursor": "n", "key": "n"})] {
+        for key in [json!({"cursor": "n"}), json!({"cursor": "n", "key": "n"}), Value::Null] {
             for (at_most, n_deleted) in [(5, 1), (5, 4), (6, 2), (5, 8), (1, 1), (3, 0)] {
                 let deleted = Arc::new(AtomicUsize::new(0));
                 let server = shrinking(&deleted).await;
-                let options = json!({"records": "/data", "pagination": pagination, "incremental": key});
+                let mut options = json!({"records": "/data", "pagination": pagination});
+                if !key.is_null() {
+                    options["incremental"] = key.clone();
+                }
                 let first = run(&server, options.clone(), None, at_most).await;
                 deleted.store(n_deleted, Ordering::Relaxed);
                 // The second run is interrupted as well.
@@ -206,6 +209,29 @@ async fn rows_that_move_to_pages_before_that_of_an_interrupted_walk_are_delivere
                 assert_eq!(bodies, expected, "{pagination} {key} {at_most} {n_deleted}");
             }
         }
+    }
+}
+
+#[tokio::test]
+async fn rows_that_move_to_pages_behind_that_of_an_interrupted_walk_are_delivered_once() {
+    let n_rows = Arc::new(AtomicUsize::new(10));
+    let listed = Arc::clone(&n_rows);
+    let server = respond(move |request: &Request| {
+        let behind = 2 * (number(request, "page").unwrap() - 1);
+        let rows = (0..listed.load(Ordering::Relaxed)).rev().skip(behind).take(2);
+        json_response(json!({"data": rows.collect::<Vec<_>>()}))
+    })
+    .await;
+    for (at_most, n_more) in [(5, 1), (5, 4), (6, 3), (1, 1), (4, 0)] {
+        n_rows.store(10, Ordering::Relaxed);
+        let first = run(&server, page_options(), None, at_most).await;
+        n_rows.store(10 + n_more, Ordering::Relaxed);
+        let second = run(&server, page_options(), first.position, usize::MAX).await;
+        assert!(second.error.is_none(), "{second:?}");
+        let mut bodies: Vec<usize> =
+            [first.bodies, second.bodies].concat().iter().map(|body| body.parse().unwrap()).collect();
+        bodies.sort_unstable();
+        assert_eq!(bodies, (0..10 + n_more).collect::<Vec<_>>(), "{at_most} {n_more}");
     }
 }
 

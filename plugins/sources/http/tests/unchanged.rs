@@ -16,6 +16,18 @@ async fn unchanged_rows_are_skipped_within_a_run_and_across_runs() {
 }
 
 #[tokio::test]
+async fn row_whose_members_come_in_another_order_is_unchanged() {
+    let responses = || {
+        let texts = [r#"[{"id":1,"n":{"x":1,"y":2}}]"#, r#"[{"n": {"y":2, "x":1}, "id":1}, {"id":2}]"#];
+        texts.map(|text| ResponseTemplate::new(200).set_body_raw(text, "application/json"))
+    };
+    for (options, n) in [(json!({}), 1), (json!({"incremental": {"cursor": "id"}}), 1)] {
+        let bodies = runs(&serve(responses()).await, &options, 3).await;
+        assert_eq!(bodies.iter().map(Vec::len).collect::<Vec<_>>(), [1, n, 0], "{options} {bodies:?}");
+    }
+}
+
+#[tokio::test]
 async fn deliver_delivers_every_answer() {
     let server = serve([json_response(json!([1, 2]))]).await;
     let options = json!({"unchanged": "deliver"});
