@@ -1,18 +1,21 @@
 //! Recognizes errors, rate limits and "no data" in responses with a success status.
 
 mod nested;
+mod pending;
 mod words;
 
 use serde_json::{Map, Value};
 
+pub(super) use self::pending::unfinished;
 use self::words::{ERROR_WORDS, contains_any, is_done_message, is_error_word, is_success, is_word};
+use super::super::json::Pointer;
 
 /// A larger response is not examined.
 const MAX_BYTES: usize = 64 << 10;
 
 /// What a response says instead of records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum ApiMessage {
+pub(crate) enum ApiMessage {
     RateLimit,
     Error,
     /// There are no records.
@@ -73,14 +76,41 @@ struct ErrorMembers(Map<String, Value>);
 
 /// What a JSON object says that has the members of an error and none of a record.
 pub(crate) fn of_json(body: &[u8]) -> Option<ApiMessage> {
-    let object = object(body)?;
-    ErrorMembers::of(&object).and_then(|members| members.message()).or_else(|| nested::message(&object))
+    of_object(&object(body)?)
 }
 
-/// Whether a JSON object says that there is an error, beside an empty list of records.
+fn of_object(object: &Map<String, Value>) -> Option<ApiMessage> {
+    ErrorMembers::of(object).and_then(|members| members.message()).or_else(|| nested::message(object))
+}
+
+/// What a JSON object says that has no records at their place.
+pub(super) fn without_records(body: &[u8], records: &Pointer) -> Option<ApiMessage> {
+    of_object(&around(body, records)?)
+}
+
+/// The error that a JSON object has, beside an empty list of records.
+pub(super) fn error_beside(body: &[u8], records: &Pointer) -> Option<ApiMessage> {
+    around(body, records).filter(is_error).and_then(|object| of_object(&object))
+}
+
+/// The members of an object, without that of the records if it holds nothing.
+fn around(body: &[u8], records: &Pointer) -> Option<Map<String, Value>> {
+    let mut object = object(body)?;
+    if let Some(name) = records.first()
+        && object.get(name).is_some_and(is_void)
+    {
+        object.shift_remove(name);
+    }
+    Some(object)
+}
+
+/// Whether a JSON object says that there is an error.
 pub(super) fn has_error(body: &[u8]) -> bool {
-    let Some(object) = object(body) else { return false };
-    ErrorMembers::of(&object).is_some_and(|members| members.is_error()) || nested::message(&object).is_some()
+    object(body).is_some_and(|object| is_error(&object))
+}
+
+fn is_error(object: &Map<String, Value>) -> bool {
+    ErrorMembers::of(object).is_some_and(|members| members.is_error()) || nested::message(object).is_some()
 }
 
 fn object(body: &[u8]) -> Option<Map<String, Value>> {

@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 use tracing::warn;
 
 use super::super::error::HttpError;
-use super::super::json::holds_nothing;
+use super::super::json::{Pointer, holds_nothing};
 use super::super::source::{FoundRecords, HttpSource, Warning};
 use super::api_message;
 use super::api_message::ApiMessage;
@@ -65,7 +65,7 @@ impl HttpSource {
             }
             Codec::Json => {
                 match Items::of_json(body, &settings.records, self.position.offset > 0, url()) {
-                    Err(Unreadable::Missing { .. }) if self.leaves_out_records(body) => Ok(Items::Null),
+                    Err(Unreadable::Missing { .. }) if self.leaves_out_records(response) => Ok(Items::Null),
                     decoded => decoded,
                 }
             }
@@ -89,7 +89,7 @@ impl HttpSource {
                 rows
             }
         };
-        match self.message_of(response, &decoded) {
+        match self.message_of(response, &decoded, &self.settings.records) {
             Some(ApiMessage::Empty) => return Ok(Items::none()),
             Some(message) => return Err(self.message_error(response, message)),
             None => {}
@@ -141,10 +141,14 @@ impl HttpSource {
 
     /// Whether an object without a value at `records` is a response without records: it has no member that a response
     /// with records did not have. Any other object may be an error.
-    fn leaves_out_records(&self, body: &[u8]) -> bool {
+    fn leaves_out_records(&self, response: &Response) -> bool {
+        let body = &response.body;
         self.known_records()
             .is_some_and(|known| names_of(body).is_some_and(|names| names.is_subset(&known.names)))
-            && matches!(api_message::of_json(body), None | Some(ApiMessage::Empty))
+            && matches!(
+                message_without_records(response, &self.settings.records),
+                None | Some(ApiMessage::Empty)
+            )
     }
 
     /// What a response with records of this run, or of one before, looked like.
@@ -175,33 +179,49 @@ impl HttpSource {
     }
 
     /// What the response says if it holds no record, or one alone.
-    fn message_of(&self, response: &Response, decoded: &Result<Items, Unreadable>) -> Option<ApiMessage> {
-        // With `responses`, the user has said what an error looks like.
-        if self.client.responses.is_some() {
-            return None;
-        }
-        let is_accepted = response.status == StatusCode::ACCEPTED;
-        let error_beside_records =
-            || api_message::of_json(&response.body).filter(|_| api_message::has_error(&response.body));
+    pub(crate) fn message_of(
+        &self,
+        response: &Response,
+        decoded: &Result<Items, Unreadable>,
+        records: &Pointer,
+    ) -> Option<ApiMessage> {
+        let error_beside_records = || api_message::error_beside(&response.body, records);
         match decoded {
-            Ok(items @ Items::Elements { .. }) if items.is_empty() => error_beside_records(),
+            // With `responses`, the user has said what an error looks like.
+            Ok(Items::Null) if self.client.responses.is_some() => {
+                unfinished(response).map(|_| ApiMessage::Pending)
+            }
+            Err(Unreadable::Missing { .. }) if self.client.responses.is_some() => {
+                message_without_records(response, records).filter(|message| *message != ApiMessage::Empty)
+            }
+            _ if self.client.responses.is_some() => None,
+            Ok(items @ Items::Elements { .. }) if items.is_empty() => {
+                pending(response).or_else(error_beside_records)
+            }
             // An error may be beside an empty object.
-            Ok(Items::One { .. }) if !self.settings.records.is_root() => error_beside_records(),
+            Ok(Items::One { .. }) if !records.is_root() => error_beside_records(),
             Ok(Items::Lines { .. }) if decoded.as_ref().is_ok_and(|lines| lines.len() > 1) => None,
             Ok(Items::Elements { .. } | Items::Rows(_)) => None,
-            _ if is_accepted => Some(ApiMessage::Pending),
+            Ok(Items::Null) | Err(Unreadable::Missing { .. }) => message_without_records(response, records),
+            _ if response.status == StatusCode::ACCEPTED => Some(ApiMessage::Pending),
             Err(Unreadable::Truncated(_)) => None,
             _ => api_message::of_json(&response.body),
         }
     }
 
     /// The error for a response with a message in place of records.
-    fn message_error(&self, response: &Response, message: ApiMessage) -> HttpError {
+    pub(crate) fn message_error(&self, response: &Response, message: ApiMessage) -> HttpError {
         match message {
             ApiMessage::RateLimit => self.limit_error(response),
             ApiMessage::Pending => {
-                let why = "the API has accepted the request and has no records yet";
-                self.client.retry_error(&response.summary(), why)
+                let why = match unfinished(response) {
+                    Some(member) => format!(
+                        "`{member}` says that the job of this request is not done, so that it has no records yet; if \
+                         this is an answer without records, name it in `responses.empty`"
+                    ),
+                    None => "the API has accepted the request and has no records yet".to_owned(),
+                };
+                self.client.retry_error(&response.summary(), &why)
             }
             ApiMessage::Error | ApiMessage::Empty => HttpError::FatalUntilSuccess(anyhow!(
                 "{}: the response is an error, not a record; name such responses in `responses.fail`, \
@@ -337,6 +357,21 @@ fn is_empty_object(value: &[u8]) -> bool {
 fn is_event_stream(response: &Response) -> bool {
     response.content_type().starts_with("text/event-stream")
         && !matches!(response.body.trim_ascii_start().first(), Some(b'{' | b'['))
+}
+
+/// What a response says that has no place with records.
+fn message_without_records(response: &Response, records: &Pointer) -> Option<ApiMessage> {
+    pending(response).or_else(|| api_message::without_records(&response.body, records))
+}
+
+fn pending(response: &Response) -> Option<ApiMessage> {
+    let is_pending = response.status == StatusCode::ACCEPTED || unfinished(response).is_some();
+    is_pending.then_some(ApiMessage::Pending)
+}
+
+/// The member that says that the job of the request is not done.
+fn unfinished(response: &Response) -> Option<String> {
+    api_message::unfinished(&response.body, response.url.as_str())
 }
 
 fn is_web_page(response: &Response) -> bool {

@@ -20,7 +20,7 @@ mod response;
 mod responses;
 mod spill_buffer;
 
-pub(crate) use self::api_message::is_about_limit;
+pub(crate) use self::api_message::{ApiMessage, is_about_limit};
 pub(crate) use self::body::{BodyOptions, BodyText, of_file};
 pub(crate) use self::codec::Codec;
 pub(crate) use self::items::{Item, Items, Unreadable};

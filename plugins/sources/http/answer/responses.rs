@@ -19,7 +19,7 @@ use super::api_message::ApiMessage;
 /// table. All conditions of a table must hold: `status`, the status code; `at`, a JSON pointer; `is`,
 /// the value at `at`; `missing`, a JSON pointer that leads to no value or to null; `text`, a part of the
 /// response, where `""` is a response without a body. In `empty`, `missing` matches no response that looks
-/// like an error.
+/// like an error, or says that its job is not done.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Responses {
@@ -201,12 +201,14 @@ impl Responses {
         ];
         lists.into_iter().find_map(|(verdict, name, list)| {
             let matcher = list.iter().find(|matcher| {
-                // An error has no records either.
-                let may_be_error =
+                // An error has no records either, nor has a job that is not done.
+                let may_be_other =
                     verdict == Verdict::Empty && matcher.missing.is_some() && matcher.at.is_none();
-                matcher.matches(status, body)
-                    && !(may_be_error
-                        && matches!(api_message::of_json(body), Some(message) if message != ApiMessage::Empty))
+                let is_other = || {
+                    matches!(api_message::of_json(body), Some(message) if message != ApiMessage::Empty)
+                        || api_message::unfinished(body, "").is_some()
+                };
+                matcher.matches(status, body) && !(may_be_other && is_other())
             })?;
             Some((verdict, format!("`responses.{name}` matches it ({})", matcher.written)))
         })
@@ -265,6 +267,7 @@ mod tests {
         }
         let error = r#"{"error": {"code": 500, "message": "Backend Error"}}"#;
         assert!(!verdict("empty", error) && verdict("fail", error));
+        assert!(!verdict("empty", r#"{"jobComplete": false}"#));
         for bad in [json!({"missing": "items"}), json!({"missing": ""}), json!({"missing": 1})] {
             assert!(read(json!({"empty": [bad.clone()]})).is_err(), "{bad}");
         }

@@ -9,7 +9,7 @@ use runner_core::Result;
 use tracing::warn;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::super::answer::{Items, Response};
+use super::super::answer::{ApiMessage, Items, Response};
 use super::super::error::HttpError;
 use super::super::pages::{PageCount, PageHistory, PageRequest, Pagination, ReceivedPage, with_end_advice};
 use super::super::request::RequestParts;
@@ -68,13 +68,25 @@ impl HttpSource {
             let is_behind = request.is_numbered() && request.n_pages > 0;
             let response = match self.request_list_page(pagination, &request).await {
                 // Some APIs return 404 after the last page.
-                Err(HttpError::NotFound(_)) if is_behind => break "the elements of `for_each`".to_owned(),
+                Err(HttpError::NotFound(error)) if is_behind => {
+                    let error = self.client.redactor.error(error);
+                    if self.checks_end_again(Some(format!("page not found ({error:#})"))).await {
+                        continue;
+                    }
+                    break "the elements of `for_each`".to_owned();
+                }
                 Err(HttpError::Refused(status, error)) if is_behind => {
                     return Err(HttpError::Refused(status, with_end_advice(status, error)));
                 }
                 response => response?,
             };
-            let mut items = self.items_of_list(list, &response)?;
+            let mut items = self.items_of_list(list, &response, request.n_pages > 0)?;
+            // Behind the first page it may be the end of the list, or a failure that cuts it off.
+            let is_null = matches!(items, Items::Null) && request.n_pages > 0;
+            let why = is_null.then(|| format!("{}: `{}` is missing or null", response.title, list.records));
+            if self.checks_end_again(why).await {
+                continue;
+            }
             let count = PageCount::of(&items, None, pagination);
             let next = match pagination {
                 Some(pagination) if !response.has_no_records() => {
@@ -132,12 +144,22 @@ impl HttpSource {
         response
     }
 
-    fn items_of_list(&self, list: &ListRequest, response: &Response) -> Result<Items, HttpError> {
+    fn items_of_list(
+        &self,
+        list: &ListRequest,
+        response: &Response,
+        is_behind: bool,
+    ) -> Result<Items, HttpError> {
         if response.has_no_records() {
             return Ok(Items::none());
         }
-        let items = Items::of_json(&response.body, &list.records, true, response.title.clone());
-        items.map_err(|unreadable| self.unreadable(response, unreadable))
+        let null_is_empty = is_behind || self.has_succeeded;
+        let items = Items::of_json(&response.body, &list.records, null_is_empty, response.title.clone());
+        match self.message_of(response, &items, &list.records) {
+            Some(ApiMessage::Empty) => Ok(Items::none()),
+            Some(message) => Err(self.message_error(response, message)),
+            None => items.map_err(|unreadable| self.unreadable(response, unreadable)),
+        }
     }
 
     /// Warns, once in a run, of elements on other pages.

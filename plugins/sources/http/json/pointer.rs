@@ -65,6 +65,11 @@ impl Pointer {
         self.tokens.is_empty()
     }
 
+    /// The name of the member of the response that it leads to, or into.
+    pub(crate) fn first(&self) -> Option<&str> {
+        self.tokens.first().map(String::as_str)
+    }
+
     /// The pointer to the parent value.
     pub(crate) fn parent(&self) -> Pointer {
         let text = self.text.rsplit_once('/').map_or("", |(front, _)| front).to_owned();

@@ -18,6 +18,9 @@ async fn error_in_place_of_the_records_is_named_and_not_delivered() {
             "/chart/result",
         ),
         (r#"{"chart": {"result": [], "error": {"code": "Not Found", "description": "x"}}}"#, "/chart/result"),
+        (r#"{"orders": [], "error": "backend timeout"}"#, "/orders"),
+        (r#"{"orders": null, "error": "backend timeout"}"#, "/orders"),
+        (r#"{"page": {"orders": []}, "error": "backend timeout"}"#, "/page/orders"),
     ] {
         let options = json!({"records": records});
         let run = run_once(&serve([text(body)]).await, options.clone()).await;
@@ -68,6 +71,7 @@ async fn success_beside_no_or_other_records_is_not_an_error() {
         (r#"{"items": [], "default": {"name": "standard", "description": "x"}}"#, "/items", 0),
         (r#"{"job": "etl", "state": "failed", "last_error": {"message": "late"}}"#, "", 1),
         (r#"{"data": [], "status": "No failures found", "message": "0 rows"}"#, "/data", 0),
+        (r#"{"orders": [], "error": null, "message": "no orders"}"#, "/orders", 0),
     ] {
         let run = run_once(&serve([text(body)]).await, json!({"records": records})).await;
         assert!(run.error.is_none() && run.bodies.len() == n, "{body} {run:?}");
@@ -101,7 +105,7 @@ async fn answer_that_says_no_data_is_no_records() {
 #[tokio::test]
 async fn accepted_request_without_records_is_repeated() {
     let accepted = |body: &str| ResponseTemplate::new(202).set_body_raw(body, "application/json");
-    for body in ["", r#"{"id": 7, "status": "pending"}"#] {
+    for body in ["", "[]", r#"{"id": 7, "status": "pending"}"#] {
         for codec in ["json", "ndjson"] {
             let failure = failure_of(accepted(body), json!({"codec": codec})).await;
             assert_contains(&failure, &["retry: ", "no records yet"]);
@@ -109,6 +113,41 @@ async fn accepted_request_without_records_is_repeated() {
     }
     let run = run_once(&serve([accepted("[1, 2]")]).await, json!({})).await;
     assert!(run.error.is_none() && run.bodies == ["1", "2"], "{run:?}");
+}
+
+#[tokio::test]
+async fn job_that_is_not_done_is_requested_again() {
+    let done =
+        || text(r#"{"jobReference": {"jobId": "a"}, "jobComplete": true, "status": "DONE", "rows": [1]}"#);
+    for body in [
+        r#"{"jobReference": {"jobId": "a"}, "jobComplete": false}"#,
+        r#"{"jobComplete": false, "rows": []}"#,
+        r#"{"status": "RUNNING", "rows": []}"#,
+        r#"{"status": {"state": "PENDING"}, "rows": null}"#,
+    ] {
+        for more in [json!({}), json!({"responses": {"empty": [{"missing": "/rows"}]}})] {
+            if more != json!({}) && body.contains("[]") {
+                continue;
+            }
+            let options = with(json!({"records": "/rows"}), &more);
+            let failure = failure_of(text(body), options.clone()).await;
+            assert_contains(&failure, &["retry: ", "says that the job of this request is not done"]);
+            // A poll after one with records.
+            let first = run_once(&serve([done()]).await, options.clone()).await;
+            let second = run(&serve([text(body)]).await, options, first.position, usize::MAX).await;
+            assert!(second.failure().starts_with("retry: "), "{body} {second:?}");
+        }
+    }
+    for (body, query) in [
+        (r#"{"status": "pending", "rows": []}"#, json!({"status": "pending"})),
+        (r#"{"done": false, "rows": []}"#, json!({})),
+        (r#"{"status": "COMPLETED", "rows": []}"#, json!({})),
+    ] {
+        let run = run_once(&serve([text(body)]).await, json!({"records": "/rows", "query": query})).await;
+        assert!(run.error.is_none(), "{body} {run:?}");
+    }
+    let record = r#"{"id": 7, "state": "RUNNING"}"#;
+    assert_eq!(run_once(&serve([text(record)]).await, json!({})).await.bodies, [record]);
 }
 
 #[tokio::test]

@@ -50,7 +50,7 @@ async fn missing_matcher_names_an_answer_without_records() {
     let read = run_once(&serve([json_response(json!({"total": 0}))]).await, options.clone()).await;
     assert!(read.error.is_none() && read.bodies.is_empty(), "{read:?}");
     let error = json_response(json!({"error": {"code": 500, "message": "Backend Error"}}));
-    assert!(failure_of(error, options).await.contains("no `/items`"));
+    assert!(failure_of(error, options).await.contains("the response is an error"));
 }
 
 #[tokio::test]

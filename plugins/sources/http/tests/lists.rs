@@ -90,3 +90,42 @@ async fn cursor_of_the_list_that_repeats_is_an_error() {
     let failure = run_once(&server, options(&server, pagination)).await.failure();
     assert_contains(&failure, &["the cursor `a` at `/next` repeats"]);
 }
+
+#[tokio::test]
+async fn list_that_a_failure_cuts_off_is_not_taken_for_a_whole_one() {
+    let pages = |second: Value| {
+        let list = |ids: &[u8]| json!({"list": ids.iter().map(|id| json!({"id": id})).collect::<Vec<_>>()});
+        [list(&[0, 1]), second, list(&[2]), list(&[])].map(json_response)
+    };
+    let serve_list = async |second: Value| {
+        let server = respond(|request: &Request| json_response(json!([request.url.query()]))).await;
+        for page in pages(second) {
+            Mock::given(path("/list"))
+                .respond_with(page)
+                .up_to_n_times(1)
+                .with_priority(1)
+                .mount(&server)
+                .await;
+        }
+        server
+    };
+    let options = |server: &MockServer| options(server, json!({"type": "page", "param": "page"}));
+    // It is requested again, also page 2 after the response for page 3 here.
+    let server = serve_list(json!({"list": null})).await;
+    let read = run_once(&server, options(&server)).await;
+    assert!(read.error.is_none() && read.bodies == rows(3), "{read:?}");
+    for second in
+        [json!({"list": null, "error": "late"}), json!({"list": [], "errors": [{"message": "late"}]})]
+    {
+        let server = serve_list(second.clone()).await;
+        let read = run_once(&server, options(&server)).await;
+        assert!(read.bodies.is_empty(), "{second} {read:?}");
+        assert_contains(&read.failure(), &["the response is an error"]);
+    }
+    for first in [json!({"list": null}), json!({"list": [], "error": "late"})] {
+        let server = MockServer::builder().start().await;
+        Mock::given(path("/list")).respond_with(json_response(first)).mount(&server).await;
+        let read = run_once(&server, options(&server)).await;
+        assert!(read.failure().starts_with("fatal: "), "{read:?}");
+    }
+}
