@@ -14,7 +14,7 @@ const NEXT: &str = "\
     /nextPageToken /next_token /nextToken /NextToken /next_cursor /nextCursor /meta/next_cursor \
     /meta/next_token /meta/nextCursor /response_metadata/next_cursor /pagination/next_cursor \
     /pagination/cursor /paging/next/after /paging/cursors/after /pages/next/starting_after /cursor/next \
-    /continuation /continuationToken /nextContinuationToken /NextMarker /data/after /cursor /offset \
+    /continue /continuation /continuationToken /nextContinuationToken /NextMarker /data/after /cursor /offset \
     /next_page_uri /next_uri /next_offset /nextPageStart /next-cursor /meta/links/next /meta/page/after \
     /pageToken /next_chunk_internal_link /links /link";
 

@@ -81,6 +81,11 @@ impl PageHistory {
         self.last.as_ref().map_or(0, |last| last.set.len())
     }
 
+    /// How many records the last page held.
+    pub(super) fn n_last(&self) -> Option<usize> {
+        Some(self.last.as_ref()?.rows.len())
+    }
+
     /// Whether a page with these records holds every record of the last page.
     pub(super) fn holds_last(&self, set: &HashSet<u64>) -> bool {
         self.last.as_ref().is_some_and(|last| !last.set.is_empty() && last.set.is_subset(set))

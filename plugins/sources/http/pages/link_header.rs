@@ -64,17 +64,20 @@ fn take_link<'a>(rest: &mut &'a str) -> Option<Link<'a>> {
     let (target, tail) = rest.strip_prefix('<')?.split_once('>')?;
     *rest = tail;
     let mut relation = None;
-    let mut has_anchor = false;
+    let (mut has_anchor, mut is_empty) = (false, false);
     while let Some((name, value)) = take_parameter(rest) {
         // Only the first `rel` counts. A link with an `anchor` has another context than this response.
         if name.eq_ignore_ascii_case("rel") {
             relation = relation.or(Some(value));
         } else if name.eq_ignore_ascii_case("anchor") {
             has_anchor = true;
+        } else if name.eq_ignore_ascii_case("results") {
+            // Sentry names a next page behind the last one, too.
+            is_empty = value.eq_ignore_ascii_case("false");
         }
     }
     let mut relations = relation.unwrap_or_default().split_ascii_whitespace();
-    let is_next = !has_anchor && relations.any(|relation| relation.eq_ignore_ascii_case("next"));
+    let is_next = !has_anchor && !is_empty && relations.any(|relation| relation.eq_ignore_ascii_case("next"));
     Some(Link { target: target.trim(), is_next })
 }
 
@@ -115,6 +118,9 @@ mod tests {
         assert_eq!(next_target([header]), Some("/items?page=3"));
         assert_eq!(next_target([r#"</a>; rel="last""#, "</b>;rel=next"]), Some("/b"));
         assert_eq!(next_target(["</a>; rel='last', </b>; rel='next'"]), Some("/b"));
+        let sentry = |results: &str| format!(r#"</b>; rel="next"; results="{results}"; cursor="0:100:0""#);
+        assert_eq!(next_target([&*sentry("true")]), Some("/b"));
+        assert_eq!(next_target([&*sentry("false")]), None);
     }
 
     #[test]

@@ -14,7 +14,7 @@ use super::end_checks::is_end_cursor;
 use super::history::PageHistory;
 use super::link_header::{are_links, next_of_links, next_target};
 use super::page_request::{PagePlace, PageRequest};
-use super::pagination::{EndOptions, Pagination};
+use super::pagination::{EndOptions, Pagination, query_of};
 use crate::shared::json_text::kind_of;
 
 /// So many pages in a row without records are warned of.
@@ -79,7 +79,7 @@ impl HttpSource {
     ) -> Result<Option<PageRequest>, HttpError> {
         let ReceivedPage { pagination, request, response, count } = *page;
         let unreadable = |why| self.unreadable(response, why);
-        let is_first = !self.has_succeeded && count.n_items > 0;
+        let is_first = self.is_first_response(count);
         let (place, named) = match pagination {
             Pagination::Page { .. } | Pagination::Offset { .. } => {
                 let place = match request.place {
@@ -117,17 +117,24 @@ impl HttpSource {
             Pagination::Cursor { cursor, .. } => {
                 let found = read_cursor(cursor, response, is_first).map_err(unreadable)?;
                 let Some(found) = found else { return Ok(None) };
-                let is_scalar = !found.starts_with(['[', '{']) && found != "true";
-                if !is_scalar && !pagination.is_in_body() {
-                    let why = format!(
-                        "the value {cursor} is {}, but a cursor must be a string or a number; check `pagination.cursor`",
-                        kind_of(found.as_bytes())
-                    );
-                    return Err(unreadable(Unreadable::Unexpected(why)));
-                }
                 let plain = serde_json::from_str::<String>(&found).unwrap_or_else(|_| found.clone());
                 let named = format!("the cursor `{}` {cursor}", self.client.redactor.text(&plain));
-                (PagePlace::Cursor(if pagination.is_in_body() { found } else { plain }), named)
+                let place = match () {
+                    () if pagination.is_in_body() => PagePlace::Cursor(found),
+                    () if !found.starts_with(['[', '{']) && found != "true" => PagePlace::Cursor(plain),
+                    () if pagination.is_in_query() && query_of(&found).is_some() => {
+                        PagePlace::Parameters(found)
+                    }
+                    () => {
+                        let why = format!(
+                            "the value {cursor} is {}, but a cursor must be a string, a number, or an object of query \
+                             parameters; check `pagination.cursor`",
+                            kind_of(found.as_bytes())
+                        );
+                        return Err(unreadable(Unreadable::Unexpected(why)));
+                    }
+                };
+                (place, named)
             }
         };
         let next = request.next(place, count);
@@ -136,7 +143,7 @@ impl HttpSource {
             return Ok(Some(next));
         }
         // The last page of some APIs contains its own cursor.
-        if count.n_items == 0 {
+        if count.n_items == 0 || self.begins_at_last_record(page, fingerprint, history) {
             return Ok(None);
         }
         // An API may name the last page as its own next one, and say elsewhere that it is the last one.
@@ -158,6 +165,24 @@ impl HttpSource {
             "{}: {named} repeats and leads to a page that was already read; {advice}",
             response.title
         )))
+    }
+
+    /// Whether this response is the first one with records, of all runs.
+    fn is_first_response(&self, count: PageCount) -> bool {
+        !self.has_succeeded && self.position.offset == 0 && count.n_items > 0
+    }
+
+    /// Whether the cursor is a field of the last record, such as its time, from which on the API returns records, and none
+    /// follow: it leads to this page again, which is not a full one.
+    fn begins_at_last_record(&self, page: &ReceivedPage<'_>, next: u64, history: &PageHistory) -> bool {
+        let ReceivedPage { pagination, request, count, .. } = *page;
+        let is_same = self.client.fingerprint(Some(pagination), request).is_ok_and(|it| it == next);
+        let is_short = match history.n_last() {
+            Some(n_before) => count.n_items < n_before,
+            // The request of the first page may contain the cursor, too.
+            None => request.n_pages == 0 && !self.is_full(count.n_items),
+        };
+        is_same && is_short && matches!(pagination, Pagination::Cursor { .. })
     }
 
     /// The place that a link leads to, if it may be followed.
@@ -187,7 +212,7 @@ impl HttpSource {
             return Ok(true);
         }
         if let Some(pointer) = has_more {
-            let is_first = !self.has_succeeded && page.count.n_items > 0;
+            let is_first = self.is_first_response(page.count);
             let found = read_next(pointer, response, is_first, "value of `has_more`")?;
             if found.is_none_or(|found| is_negative(&found)) {
                 return Ok(true);
@@ -229,7 +254,9 @@ fn read_cursor(
     if found.is_none() && is_first {
         warn!("{}: no header `{name}` with a cursor; treating this as the last page", response.title);
     }
-    Ok(found.map(|text| Value::from(text).to_string()))
+    // Salesforce writes `null` on the last page.
+    let is_end = |text: &&str| ["null", "none", "false"].iter().any(|end| text.eq_ignore_ascii_case(end));
+    Ok(found.filter(|text| !is_end(text)).map(|text| Value::from(text).to_string()))
 }
 
 /// The JSON text at `pointer`; on the last page it is missing, null (also as text), false or empty.

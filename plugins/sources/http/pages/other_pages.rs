@@ -17,7 +17,7 @@ const NEXT_HEADERS: &str = "x-next-page x-pagination-next-page";
 /// Headers with a cursor for the next page.
 const CURSOR_HEADERS: &str = "\
     x-next-cursor x-next-token next-cursor next-token next-range x-ms-continuationtoken x-ms-continuation \
-    x-continuation-token";
+    x-continuation-token sforce-locator";
 
 /// Headers that count all records.
 const TOTAL_HEADERS: &str = "\
@@ -71,6 +71,12 @@ impl HttpSource {
                 }
                 Value::String(next) if is_url(next, &response.url) => {
                     format!("`pagination = {{ type = \"next_url\", next = \"{path}\" }}`")
+                }
+                // Query parameters, as those of MediaWiki.
+                Value::Object(members) if path.ends_with("/continue") && !members.is_empty() => {
+                    format!(
+                        "`pagination = {{ type = \"cursor\", cursor = \"{path}\", param = \"continue\" }}`"
+                    )
                 }
                 Value::String(next) if !ENDS.contains(&&**next) => self.cursor_option(&path),
                 // Many APIs write such a number on the last page.

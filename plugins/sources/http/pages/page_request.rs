@@ -26,6 +26,8 @@ pub(crate) enum PagePlace {
     Offset(u64),
     /// The cursor that the API returned.
     Cursor(String),
+    /// The query parameters that the API returned, a JSON object.
+    Parameters(String),
     /// The URL of the next page that a response contained, without the API key.
     Link(String),
 }
@@ -60,6 +62,8 @@ enum Saved {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         cursor: Option<String>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
+        parameters: Option<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
         link: Option<String>,
         #[serde(default, skip_serializing_if = "is_zero")]
         n_pages: u64,
@@ -82,15 +86,16 @@ fn is_zero(number: &u64) -> bool {
 impl From<PageRequest> for Saved {
     fn from(request: PageRequest) -> Self {
         let PageRequest { place, n_pages, n_elements } = request;
-        let (mut page, mut offset, mut cursor, mut link) = (None, None, None, None);
+        let (mut page, mut offset, mut cursor, mut parameters, mut link) = (None, None, None, None, None);
         match place {
             PagePlace::First => return Saved::First(First::First),
             PagePlace::Page(number) => page = Some(number),
             PagePlace::Offset(number) => offset = Some(number),
             PagePlace::Cursor(text) => cursor = Some(text),
+            PagePlace::Parameters(object) => parameters = Some(object),
             PagePlace::Link(text) => link = Some(text),
         }
-        Saved::Place { page, offset, cursor, link, n_pages, n_elements }
+        Saved::Place { page, offset, cursor, parameters, link, n_pages, n_elements }
     }
 }
 
@@ -100,9 +105,10 @@ impl TryFrom<Saved> for PageRequest {
     fn try_from(saved: Saved) -> Result<Self, Self::Error> {
         let (place, n_pages, n_elements) = match saved {
             Saved::First(First::First) => (PagePlace::First, 0, 0),
-            Saved::Place { page, offset, cursor, link, n_pages, n_elements } => {
+            Saved::Place { page, offset, cursor, parameters, link, n_pages, n_elements } => {
                 let place = page.map(PagePlace::Page).or(offset.map(PagePlace::Offset));
                 let place = place.or(cursor.map(PagePlace::Cursor)).or(link.map(PagePlace::Link));
+                let place = place.or(parameters.map(PagePlace::Parameters));
                 (place.ok_or("the request names no page")?, n_pages, n_elements)
             }
         };
@@ -122,6 +128,7 @@ mod tests {
             PagePlace::Page(7),
             PagePlace::Offset(40),
             PagePlace::Cursor("b=".into()),
+            PagePlace::Parameters(r#"{"after":7}"#.into()),
             PagePlace::Link("http://a/?x=1".into()),
         ] {
             let request = PageRequest::first(place.clone());

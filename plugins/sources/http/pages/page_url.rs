@@ -53,7 +53,7 @@ impl Client {
         let (mut body, mut headers) = (self.parts.body.clone(), HeaderMap::new());
         for parameter in pagination.map(|it| it.parameters(&request.place)).unwrap_or_default() {
             match parameter {
-                PageParameter::Query { name, value } => set_parameter(&mut url, name, Some(&value)),
+                PageParameter::Query { name, value } => set_parameter(&mut url, &name, Some(&value)),
                 PageParameter::Body { pointer, json } => {
                     let text = std::str::from_utf8(body.as_deref().unwrap_or_default())?;
                     let filled = pointer.replace(text, &json);

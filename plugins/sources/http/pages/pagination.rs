@@ -1,9 +1,12 @@
 //! The `pagination` option.
 
+use std::borrow::Cow;
+
 use reqwest::header::HeaderName;
 use runner_core::{OptionError, Result};
 use schemars::JsonSchema;
 use serde::Deserialize;
+use serde_json::{Map, Value};
 
 use super::super::answer::Codec;
 use super::super::json::Pointer;
@@ -57,7 +60,8 @@ pagination! {
         /// `{ header = "X-Next-Cursor" }`.
         cursor: CursorPlace,
         /// The query parameter for the cursor; with `in = "body"` a JSON pointer into `body`, with
-        /// `in = "header"` the name of a header.
+        /// `in = "header"` the name of a header. If the cursor is an object, its members are the query parameters to
+        /// send.
         param: String,
         /// Where the cursor is sent. Default: `"query"`.
         #[serde(rename = "in", default)]
@@ -129,9 +133,20 @@ pub(crate) struct EndOptions<'a> {
 /// What tells the API which page is requested.
 #[derive(Debug)]
 pub(crate) enum PageParameter<'a> {
-    Query { name: &'a str, value: String },
+    Query { name: Cow<'a, str>, value: String },
     Body { pointer: Pointer, json: String },
     Header { name: &'a str, value: String },
+}
+
+/// The query parameters in a JSON object; `None` if it is not one, or a member is neither a text, a number nor a boolean.
+pub(super) fn query_of(object: &str) -> Option<Vec<(String, String)>> {
+    let members: Map<String, Value> = serde_json::from_str(object).ok()?;
+    let value_of = |value: Value| match value {
+        Value::String(text) => Some(text),
+        Value::Number(_) | Value::Bool(_) => Some(value.to_string()),
+        Value::Null | Value::Array(_) | Value::Object(_) => None,
+    };
+    members.into_iter().map(|(name, value)| Some((name, value_of(value)?))).collect()
 }
 
 fn first_page() -> u64 {
@@ -184,6 +199,11 @@ impl Pagination {
     /// Whether cursor, page or offset are sent in the body.
     pub(super) fn is_in_body(&self) -> bool {
         self.sent_in() == SentIn::Body
+    }
+
+    /// Whether cursor, page or offset are sent in the query.
+    pub(super) fn is_in_query(&self) -> bool {
+        self.sent_in() == SentIn::Query
     }
 
     /// Checks the option against `codec` and `body`.
@@ -268,7 +288,7 @@ impl Pagination {
             (Some(Pagination::Offset { start, .. }), PagePlace::Offset(offset)) => offset >= start,
             (Some(Pagination::Page { .. } | Pagination::Offset { .. }), _) => false,
             (_, PagePlace::First)
-            | (Some(Pagination::Cursor { .. }), PagePlace::Cursor(_))
+            | (Some(Pagination::Cursor { .. }), PagePlace::Cursor(_) | PagePlace::Parameters(_))
             | (Some(Pagination::Link { .. } | Pagination::NextUrl { .. }), PagePlace::Link(_)) => true,
             _ => false,
         }
@@ -279,6 +299,10 @@ impl Pagination {
         let value = match place {
             PagePlace::Page(number) | PagePlace::Offset(number) => number.to_string(),
             PagePlace::Cursor(cursor) => cursor.clone(),
+            PagePlace::Parameters(object) => {
+                let query = |(name, value)| PageParameter::Query { name: Cow::Owned(name), value };
+                return query_of(object).into_iter().flatten().map(query).collect();
+            }
             PagePlace::First | PagePlace::Link(_) => return Vec::new(),
         };
         let Some(param) = self.param() else { return Vec::new() };
@@ -293,7 +317,7 @@ impl Pagination {
         match (self.sent_in(), Pointer::try_from(name.to_owned())) {
             (SentIn::Body, Ok(pointer)) => PageParameter::Body { pointer, json: value },
             (SentIn::Header, _) => PageParameter::Header { name, value },
-            _ => PageParameter::Query { name, value },
+            _ => PageParameter::Query { name: Cow::Borrowed(name), value },
         }
     }
 }

@@ -249,7 +249,7 @@ impl HttpSource {
     }
 
     /// Whether a response has as many rows as it may: a parameter that limits them has this value, or it is a usual limit.
-    fn is_full(&self, n_rows: usize) -> bool {
+    pub(crate) fn is_full(&self, n_rows: usize) -> bool {
         const LIMITS: &str = "limit size count per_page page_size pagesize max_results maxresults rows top";
         let is_asked_for = self.client.parts.endpoint.query_pairs().any(|(name, value)| {
             let name = name.trim_start_matches('$').to_ascii_lowercase();

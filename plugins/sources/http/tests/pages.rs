@@ -260,3 +260,29 @@ async fn list_as_a_query_value_repeats_the_parameter() {
     let requests = requests_to(&server).await;
     assert_eq!(requests[0].url.query().unwrap(), "symbol=A&symbol=B+C&symbol=3&x=true");
 }
+
+#[tokio::test]
+async fn cursor_that_is_a_field_of_the_last_row_ends_at_a_page_of_known_rows() {
+    let server = respond(|request: &Request| {
+        let first = number(request, "from").unwrap_or(0);
+        let rows: Vec<Value> = (first..20.min(first + 6)).map(|id| json!({"id": id, "t": id / 2})).collect();
+        let ties =
+            number(request, "t").map(|t| (2 * t..20.min(2 * t + 6)).map(|id| json!({"id": id, "t": id / 2})));
+        json_response(json!({"data": ties.map_or(rows, Iterator::collect)}))
+    })
+    .await;
+    for (field, param) in [("id", "from"), ("t", "t")] {
+        let pagination = json!({"type": "cursor", "cursor": format!("/data/-1/{field}"), "param": param});
+        let incremental = json!({"cursor": field, "key": "id", "start": 0});
+        let mut options = json!({"records": "/data", "pagination": pagination, "incremental": incremental});
+        assert_eq!(runs(&server, &options, 2).await.concat().len(), 20, "{field}");
+        // The first request has the cursor of the page, too.
+        options["query"] = json!({param: "{{ since }}"});
+        assert_eq!(runs(&server, &options, 2).await.concat().len(), 20, "{field} with since");
+    }
+    // A full page of equal times hides the rows behind it.
+    let full = json_response(json!({"data": [{"id": 1, "t": 5}, {"id": 2, "t": 5}]}));
+    let pagination = json!({"type": "cursor", "cursor": "/data/-1/t", "param": "t"});
+    let options = json!({"records": "/data", "pagination": pagination, "query": {"t": 5, "limit": 2}});
+    assert_contains(&failure_of(full, options).await, &["repeats and leads to a page that was already read"]);
+}

@@ -103,7 +103,12 @@ async fn cursor_in_a_header_is_sent_in_the_query_a_header_or_the_body() {
         let end = first + 2;
         let page = ResponseTemplate::new(if end < 9 { 206 } else { 200 })
             .set_body_json((first..end.min(9)).collect::<Vec<_>>());
-        if end < 9 { page.insert_header("Next-Range", format!("id {end}")) } else { page }
+        match end {
+            ..9 => page.insert_header("Next-Range", format!("id {end}")),
+            // As Salesforce does.
+            _ if parameter(request, "after").is_some() => page.insert_header("Next-Range", "null"),
+            _ => page,
+        }
     })
     .await;
     let cursor = json!({"header": "Next-Range"});
@@ -336,4 +341,30 @@ async fn next_url_may_be_in_a_list_of_links() {
     assert!(run.error.is_none() && run.bodies == numbers(1..4), "{run:?}");
     let lists = json!({"records": "/entry", "pagination": {"type": "next_url", "next": "/entry"}});
     assert!(run_once(&server, lists).await.failure().contains("check `pagination.next`"));
+}
+
+#[tokio::test]
+async fn cursor_that_is_an_object_is_sent_as_query_parameters() {
+    let server = respond(|request: &Request| {
+        let page = number(request, "offset").unwrap_or(0);
+        assert_eq!(parameter(request, "continue"), (page > 0).then(|| "-||".to_owned()));
+        let next = (page < 3).then(|| json!({"offset": page + 1, "continue": "-||"}));
+        let mut response = json!({"query": {"pages": [2 * page, 2 * page + 1]}});
+        if let Some(next) = next {
+            response["continue"] = next;
+        }
+        json_response(response)
+    })
+    .await;
+    let pagination = json!({"type": "cursor", "cursor": "/continue", "param": "continue"});
+    let options = json!({"records": "/query/pages", "query": {"action": "query"}, "pagination": pagination});
+    for n_at_once in 1..9 {
+        let all = run_in_parts(&server, &options, n_at_once, 8).await;
+        assert_eq!(all.bodies, numbers(0..8), "{n_at_once}");
+    }
+    for bad in [json!([1]), json!({"a": [1]})] {
+        let response = json_response(json!({"query": {"pages": [1]}, "continue": bad}));
+        let failure = failure_of(response, options.clone()).await;
+        assert_contains(&failure, &["a number, or an object of", "`pagination.cursor`"]);
+    }
 }

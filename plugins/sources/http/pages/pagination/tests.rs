@@ -50,6 +50,12 @@ fn parameters_are_sent_in_the_query_or_the_body() {
     let body = json!({"type": "cursor", "cursor": "/c", "param": "/v/after", "in": "body"});
     assert_eq!(shown(body.clone(), PagePlace::Cursor("[1]".into())), ["/v/after: [1]"]);
     assert!(shown(body, PagePlace::First).is_empty());
+    let many = json!({"type": "cursor", "cursor": "/continue", "param": "continue"});
+    let object = r#"{"cmcontinue":"page|7","offset":10,"continue":"-||"}"#;
+    assert_eq!(
+        shown(many, PagePlace::Parameters(object.into())),
+        ["cmcontinue=page|7", "offset=10", "continue=-||"]
+    );
     let header = json!({"type": "cursor", "cursor": {"header": "Next"}, "param": "Range", "in": "header"});
     assert_eq!(shown(header, PagePlace::Cursor("id 7..".into())), ["Range: id 7.."]);
     let both = json!({"type": "offset", "param": "Skip", "limit_param": "Top", "limit": 9, "in": "header"});
