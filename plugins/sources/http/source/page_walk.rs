@@ -37,6 +37,8 @@ pub(crate) struct PageWalk {
     /// The page that is being emitted, and the hash of its first row.
     request: PageRequest,
     first: Option<u64>,
+    /// Whether the walk may begin again if this row is another one. It does so once, since rows may change all the time.
+    keeps_first: bool,
     /// Whether `entry` was saved, so that some of its rows may have been delivered.
     is_resumed: bool,
     /// Whether a page that had rows was begun since then.
@@ -72,6 +74,7 @@ impl PageWalk {
             entry: first.clone(),
             request: first,
             first: None,
+            keeps_first: true,
             is_resumed: false,
             has_begun: false,
             n_new: 0,
@@ -110,6 +113,7 @@ impl PageWalk {
             self.entry = saved.request.clone();
             self.request = saved.request.clone();
             self.first = saved.first.0.first().copied();
+            self.keeps_first = self.first.is_some();
             self.is_resumed = true;
             self.prefix = saved.prefix;
         } else {
@@ -138,7 +142,7 @@ impl PageWalk {
         if let Some(rows) = &mut self.rows {
             rows.restart();
         }
-        self.is_resumed = false;
+        (self.is_resumed, self.keeps_first) = (false, false);
         self.prefix = None;
         self.entry = settings.first_request();
         self.entry.clone()
@@ -212,7 +216,7 @@ impl PageWalk {
             return;
         }
         self.has_begun = true;
-        (self.request, self.first) = (request.clone(), first);
+        (self.request, self.first) = (request.clone(), first.filter(|_| self.keeps_first));
         if !is_continued {
             self.unchanged.begin_page();
         }

@@ -236,6 +236,26 @@ async fn rows_that_move_to_pages_behind_that_of_an_interrupted_walk_are_delivere
 }
 
 #[tokio::test]
+async fn walk_of_rows_that_change_all_the_time_reaches_its_last_page() {
+    let n_requests = AtomicUsize::new(0);
+    let server = respond(move |request: &Request| {
+        let page = number(request, "page").unwrap();
+        let price = n_requests.fetch_add(1, Ordering::Relaxed);
+        let rows = (0..if page < 6 { 2 } else { 0 }).map(|n| json!({"id": 2 * page + n, "price": price}));
+        json_response(json!({"data": rows.collect::<Vec<_>>()}))
+    })
+    .await;
+    let (mut position, mut bodies) = (None, Vec::new());
+    for _ in 0..8 {
+        let part = run(&server, page_options(), position, 3).await;
+        assert!(part.error.is_none(), "{part:?}");
+        position = part.position;
+        bodies.extend(part.bodies);
+    }
+    assert!(bodies.iter().any(|body| body.contains(r#""id":11"#)), "{bodies:?}");
+}
+
+#[tokio::test]
 async fn walk_from_the_newest_row_reads_to_the_oldest_position_of_by() {
     let rows = Arc::new(Mutex::new(vec![("A", 9), ("A", 8), ("A", 7), ("A", 6), ("B", 1)]));
     let listed = Arc::clone(&rows);
