@@ -3,6 +3,7 @@
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::error::{Class, Failure};
 use crate::stop::StopReason;
@@ -29,6 +30,8 @@ pub(crate) struct Control {
     failed: CancellationToken,
     /// Cancelled by the caller of the run.
     requested: CancellationToken,
+    /// The writes of all sinks. They have tasks of their own, which may outlive that of their sink for a moment.
+    pub(crate) writes: TaskTracker,
     nodes: Vec<Node>,
     failure: Mutex<Option<RunFailure>>,
     /// The component that wanted no more records, and so ended the run.
@@ -87,6 +90,7 @@ impl Control {
             nodes.push(Node { name, stop, inputs, is_source, can_read_again: !reads_once, finishes });
         }
         Control {
+            writes: TaskTracker::new(),
             nodes,
             stop: stop.clone(),
             failed,

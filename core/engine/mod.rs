@@ -109,8 +109,14 @@ pub(crate) async fn run_to_end(
     };
     drain(&mut tasks, &control, options).await;
     let is_aborted = !tasks.is_empty();
+    control.writes.close();
+    let ended = async {
+        tasks.shutdown().await;
+        // Each counts its records when it ends.
+        control.writes.wait().await;
+    };
     // A task that does not yield cannot be aborted. It ends with the process, which must not wait for it.
-    if tokio::time::timeout(ABORT_TIMEOUT, tasks.shutdown()).await.is_err() {
+    if tokio::time::timeout(ABORT_TIMEOUT, ended).await.is_err() {
         tracing::error!("a component does not stop, so the run ends without it; this is a bug in its plugin");
         tasks.detach_all();
     }

@@ -155,3 +155,21 @@ async fn retry_that_was_not_made_is_not_counted() {
     assert_eq!(finished.report.status, Status::Failed);
     assert_eq!(finished.report.components[1].retries, 0);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn write_that_is_busy_when_the_run_is_aborted_is_counted() {
+    let pipeline = "batch = { max_records = 5 }
+        sources.in = { type = 'test_count', until = 1000 }
+        sinks.out = { type = 'test_keep', name = 'busy', concurrency = 2, blocks = 100, inputs = ['in'] }";
+    let stop = CancellationToken::new();
+    let stopping = async {
+        tokio::time::sleep(Duration::from_millis(30)).await;
+        stop.cancel();
+    };
+    let test = TestPipeline::new();
+    let (finished, ()) =
+        tokio::join!(test.run_with(pipeline, stop.clone(), Duration::from_millis(20)), stopping);
+    // Batches between the components were sent and never received.
+    let sink = finished.report.components.last().unwrap();
+    assert_eq!(sink.records_in, sink.records_out + sink.released, "{sink:#?}");
+}

@@ -62,10 +62,10 @@ impl SinkTask {
                     // The first poll is made here, so that writes begin in the order of the batches.
                     if futures_util::poll!(&mut write).is_pending() {
                         n_in_flight += n_records;
-                        writes.spawn(async move {
+                        writes.spawn(self.node.control.writes.track_future(async move {
                             write.await;
                             n_records
-                        });
+                        }));
                     }
                 }
                 Some(ended) = background.join_next() => {

@@ -200,6 +200,9 @@ struct KeepConfig {
     /// How many milliseconds each write takes.
     #[serde(default)]
     takes: u64,
+    /// How many milliseconds each write blocks its thread, so that it cannot be aborted.
+    #[serde(default)]
+    blocks: u64,
     /// Yields after it has stored and before it returns.
     #[serde(default)]
     hesitates: bool,
@@ -272,6 +275,11 @@ impl Sink for Keep {
         assert!(n_others == 0 || n_others < self.max_in_flight_records(), "{n_others} in flight");
         if self.config.takes > 0 {
             tokio::time::sleep(Duration::from_millis(self.config.takes)).await;
+        }
+        if self.config.blocks > 0 {
+            tokio::task::yield_now().await;
+            #[expect(clippy::disallowed_methods, reason = "a thread that is busy")]
+            std::thread::sleep(Duration::from_millis(self.config.blocks));
         }
         self.n_in_flight.fetch_sub(records.len(), Ordering::SeqCst);
         let mut stumbled_over = None;
