@@ -1,9 +1,9 @@
 //! Certificates that `rustls` refuses, although other programs accept them.
 
-/// Stands in the error about a certificate of a server that is marked as that of an authority.
+/// Part of the TLS error about a server with a CA certificate (`CA:TRUE`).
 pub(crate) const AUTHORITY_AS_SERVER: &str = "CaUsedAsEndEntity";
 
-/// Stands in the error about a certificate of an old version.
+/// Part of the TLS error about a certificate of X.509 version 1 or 2.
 pub(crate) const OLD_VERSION: &str = "UnsupportedCertVersion";
 
 /// What to do about a certificate of an old version.
@@ -19,7 +19,7 @@ pub(crate) fn advice(error: &str) -> Option<String> {
         )
     } else if error.contains(AUTHORITY_AS_SERVER) {
         format!(
-            "its certificate is marked as that of an authority (CA:TRUE), as `openssl req -x509` makes it, which a \
+            "its certificate is a CA certificate (CA:TRUE), as `openssl req -x509` makes it, which a \
              server cannot use: make it again with `-addext basicConstraints=critical,CA:FALSE`, and {TRUST} it"
         )
     } else if error.contains(OLD_VERSION) {

@@ -15,9 +15,7 @@ use super::topic::{CreateTopic, create_topic_schema};
 use super::topics::Topics;
 use super::{Kafka, LINGER};
 use crate::shared::fixed_text::check_without_fields;
-use crate::shared::kafka::{
-    ENTRY_HEADER, INCARNATION_HEADER, SOURCE_HEADER, Transactions, check_topic, with_connection_options,
-};
+use crate::shared::kafka::{Transactions, check_topic, is_entry_header, with_connection_options};
 
 with_connection_options! {
     /// Writes records to a Kafka topic. A record is delivered after all in-sync replicas have
@@ -145,8 +143,7 @@ impl SinkConfig for KafkaSinkConfig {
             errors.push(OptionError::new("create_topic.config", message));
         }
         errors.extend(check_without_fields("headers", &self.headers).err());
-        let own = [ENTRY_HEADER, SOURCE_HEADER, INCARNATION_HEADER];
-        if let Some(name) = own.into_iter().find(|name| self.headers.contains_key(*name)) {
+        if let Some(name) = self.headers.keys().find(|name| is_entry_header(name)) {
             let message = format!("the sink itself writes `{name}`, with the entry number of the record");
             errors.push(OptionError::new("headers", message));
         }

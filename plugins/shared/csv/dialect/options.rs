@@ -53,8 +53,7 @@ macro_rules! with_dialect_options {
             /// is not `-999.0`.
             #[serde(default = "crate::shared::csv::default_null_values")]
             pub(crate) null_values: Vec<String>,
-            /// How many lines at the beginning of each file or response are ignored: titles before the header, or
-            /// before the first row where there is no header.
+            /// How many lines at the beginning of each file or response are ignored, such as titles before the header.
             #[serde(default)]
             pub(crate) skip_lines: u64,
             /// Lines that begin with this text, such as `"#"`, are ignored, before the header and after it.

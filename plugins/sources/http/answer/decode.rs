@@ -216,8 +216,8 @@ impl HttpSource {
             ApiMessage::Pending => {
                 let why = match unfinished(response) {
                     Some(member) => format!(
-                        "`{member}` says that the job of this request is not done, so that it has no records yet; if \
-                         this is an answer without records, name it in `responses.empty`"
+                        "`{member}` says that the job of this request is not done, so there are no records yet; if \
+                         this is a response without records, name it in `responses.empty`"
                     ),
                     None => "the API has accepted the request and has no records yet".to_owned(),
                 };

@@ -240,7 +240,7 @@ fn tls_advice(error: &TlsError) -> Option<String> {
              (UnknownIssuer); set `tls.ca_file` to the certificate of that authority, or the variable SSL_CERT_FILE"
             .to_owned(),
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
-            "has a certificate for another host name, or for none in `subjectAltName`; check the host of `endpoint`, or set \
+            "has a certificate for another host name, or without a `subjectAltName`; check the host of `endpoint`, or set \
              `tls.verify_hostname = false` with `tls.ca_file`"
                 .to_owned()
         }
@@ -253,7 +253,7 @@ fn tls_advice(error: &TlsError) -> Option<String> {
         other => {
             let other = format!("{other:?}");
             if other.contains(AUTHORITY_AS_SERVER) {
-                "has a certificate that is marked as that of an authority (CA:TRUE), as `openssl req -x509` makes it; \
+                "has a CA certificate (CA:TRUE), as `openssl req -x509` makes it; \
                  set `tls.ca_file` to a PEM file with this certificate"
                     .to_owned()
             } else if other.contains(OLD_VERSION) {

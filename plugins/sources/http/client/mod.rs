@@ -1,7 +1,7 @@
 //! How a request is sent: to one host, with credentials, and within the limits of the API.
 //!
-//! `options` makes the parts of the client from the pipeline file. `connect` builds the HTTP client, with
-//! the certificates of `tls`, which `trust` checks. `send`
+//! `options` makes the parts of the client from the pipeline file. `connect` builds the HTTP client. `tls` configures its
+//! certificates: `private_key` reads the key of the client, and `trust` verifies the server against `tls.ca_file`. `send`
 //! waits for `rate_limit`, adds credentials (`auth`), sends, and follows redirects as far as `redirect` allows. `errors` says
 //! what a failed request means, and `retry_after` how long the API asks to wait. `redact` hides what was sent from messages.
 

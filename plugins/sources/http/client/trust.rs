@@ -35,8 +35,8 @@ impl CaFile {
         Ok(CaFile { certificates, roots, verify_hostname, algorithms })
     }
 
-    /// Whether `error` says only that the certificate is marked as that of an authority, and the file contains it. This
-    /// is how `openssl req -x509` makes the certificate of a server. `webpki` has checked its dates before.
+    /// Whether the file contains this certificate, and it is refused only because it is a CA certificate, as `openssl
+    /// req -x509` makes it. `webpki` checks the dates first, so they are valid.
     fn is_listed(&self, certificate: &CertificateDer<'_>, error: &Error) -> bool {
         format!("{error:?}").contains(AUTHORITY_AS_SERVER)
             && self.certificates.iter().any(|it| it == certificate)

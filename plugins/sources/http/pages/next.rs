@@ -119,20 +119,19 @@ impl HttpSource {
                 let Some(found) = found else { return Ok(None) };
                 let plain = serde_json::from_str::<String>(&found).unwrap_or_else(|_| found.clone());
                 let named = format!("the cursor `{}` {cursor}", self.client.redactor.text(&plain));
-                let place = match () {
-                    () if pagination.is_in_body() => PagePlace::Cursor(found),
-                    () if !found.starts_with(['[', '{']) && found != "true" => PagePlace::Cursor(plain),
-                    () if pagination.is_in_query() && query_of(&found).is_some() => {
-                        PagePlace::Parameters(found)
-                    }
-                    () => {
-                        let why = format!(
-                            "the value {cursor} is {}, but a cursor must be a string, a number, or an object of query \
-                             parameters; check `pagination.cursor`",
-                            kind_of(found.as_bytes())
-                        );
-                        return Err(unreadable(Unreadable::Unexpected(why)));
-                    }
+                let place = if pagination.is_in_body() {
+                    PagePlace::Cursor(found)
+                } else if !found.starts_with(['[', '{']) && found != "true" {
+                    PagePlace::Cursor(plain)
+                } else if pagination.is_in_query() && query_of(&found).is_some() {
+                    PagePlace::Parameters(found)
+                } else {
+                    let why = format!(
+                        "the value {cursor} is {}, but a cursor must be a string, a number, or an object of query \
+                         parameters; check `pagination.cursor`",
+                        kind_of(found.as_bytes())
+                    );
+                    return Err(unreadable(Unreadable::Unexpected(why)));
                 };
                 (place, named)
             }
@@ -254,12 +253,17 @@ fn read_cursor(
     if found.is_none() && is_first {
         warn!("{}: no header `{name}` with a cursor; treating this as the last page", response.title);
     }
-    // Salesforce writes `null` on the last page.
-    let is_end = |text: &&str| ["null", "none", "false"].iter().any(|end| text.eq_ignore_ascii_case(end));
-    Ok(found.filter(|text| !is_end(text)).map(|text| Value::from(text).to_string()))
+    Ok(found.map(|text| Value::from(text).to_string()).filter(|json| !is_end(json)))
 }
 
-/// The JSON text at `pointer`; on the last page it is missing, null (also as text), false or empty.
+/// Whether a JSON text in the place of the next page says that there is none: null or false, also as a text, or empty.
+fn is_end(json: &str) -> bool {
+    let text = json.trim_matches('"');
+    matches!(text, "" | "[]" | "{}")
+        || ["null", "none", "false"].iter().any(|end| text.eq_ignore_ascii_case(end))
+}
+
+/// The JSON text at `pointer`; `None` on the last page.
 fn read_next(
     pointer: &Pointer,
     response: &Response,
@@ -269,8 +273,7 @@ fn read_next(
     match locate(pointer, response)? {
         Located::At(range) => {
             let found = text(&response.body[range])?;
-            Ok((!matches!(found, "null" | "false" | "\"\"" | "\"null\"" | "\"None\"" | "[]" | "{}"))
-                .then(|| found.to_owned()))
+            Ok((!is_end(found)).then(|| found.to_owned()))
         }
         Located::Nowhere(why) => {
             if is_first {
