@@ -7,7 +7,6 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use async_trait::async_trait;
-use bytes::Bytes;
 
 use crate::batch::Batch;
 use crate::checkpoint::Checkpoints;
@@ -18,15 +17,15 @@ use crate::plugin::Built;
 use crate::position::{Position, Start};
 use crate::progress::{Counters, Gauges};
 use crate::read_batch::ReadBatch;
-use crate::record::{Body, Name, Origin, Record};
+use crate::record::{Name, Origin, Record};
 use crate::sink::{Sink, WriteError};
 use crate::source::{Fixture, Next, Replay, Source};
 
 /// What a component of a test is given.
 #[derive(Clone, Debug)]
 pub enum Feed {
-    /// Bodies of records that leave the component, which does not run itself.
-    Records(Vec<Bytes>),
+    /// Records that leave the component, which does not run itself. It counts as their origin.
+    Records(Vec<Record>),
     /// A file that the component, a source, reads in place of its system.
     Fixture(Fixture),
 }
@@ -131,19 +130,19 @@ impl Pipeline {
 /// Makes a component of a test read what it is given.
 fn feed(component: &mut Component, given: Vec<Feed>) -> Result<()> {
     let name = &component.name;
-    let mut bodies = Vec::new();
+    let mut records = Vec::new();
     let mut fixtures = Vec::new();
     for feed in given {
         match feed {
-            Feed::Records(records) => bodies.extend(records),
+            Feed::Records(given) => records.extend(given),
             Feed::Fixture(fixture) => fixtures.push(fixture),
         }
     }
-    match (&fixtures[..], bodies.is_empty()) {
+    match (&fixtures[..], records.is_empty()) {
         ([], _) => {
             component.inputs = Vec::new();
             component.input_outputs = Vec::new();
-            component.built = Built::Source(Box::new(Given { source: Name::new(name), bodies }));
+            component.built = Built::Source(Box::new(Given { source: Name::new(name), records }));
             Ok(())
         }
         ([fixture], true) => {
@@ -157,10 +156,10 @@ fn feed(component: &mut Component, given: Vec<Feed>) -> Result<()> {
     }
 }
 
-/// A source of given bodies.
+/// A source of given records.
 struct Given {
     source: Name,
-    bodies: Vec<Bytes>,
+    records: Vec<Record>,
 }
 
 #[async_trait]
@@ -174,14 +173,14 @@ impl Source for Given {
     }
 
     async fn next(&mut self) -> Result<Next, Failure> {
-        let bodies = std::mem::take(&mut self.bodies);
-        if bodies.is_empty() {
+        let mut records = std::mem::take(&mut self.records);
+        if records.is_empty() {
             return Ok(Next::End);
         }
-        let records = bodies.into_iter().zip(0..).map(|(body, offset)| {
-            Record::new(Body::Bytes(body), Origin { source: self.source, partition: 0, offset })
-        });
-        Ok(Next::Batch(ReadBatch::new(records.collect())))
+        for (record, offset) in records.iter_mut().zip(0..) {
+            record.origin = Origin { source: self.source, partition: 0, offset };
+        }
+        Ok(Next::Batch(ReadBatch::new(records)))
     }
 }
 

@@ -1,9 +1,13 @@
 //! The tests in a pipeline file.
 
 use std::collections::BTreeMap;
+use std::time::UNIX_EPOCH;
 
+use bytes::Bytes;
 use schemars::JsonSchema;
 use serde::Deserialize;
+
+use crate::record::{Body, Header, Headers, Name, Origin, Record};
 
 /// A test of the pipeline, for `runner test`: it sends the inputs through the pipeline and compares the outputs.
 ///
@@ -39,6 +43,13 @@ pub struct TestInput {
     /// With `answer`, for a source with `for_each`: the element of the request, as in `{ symbol = "NYA" }`.
     #[serde(default)]
     pub element: BTreeMap<String, String>,
+    /// The key in Kafka of each of the `records`, which `remap` reads as `%key`.
+    pub key: Option<String>,
+    /// The time of each of the `records` in Kafka, as in `"2024-01-31T09:30:00Z"`; `%timestamp` in `remap`.
+    pub timestamp: Option<String>,
+    /// The headers in Kafka of each of the `records`; `%headers` in `remap`.
+    #[serde(default)]
+    pub headers: BTreeMap<String, String>,
 }
 
 /// An expected output of a test.
@@ -58,6 +69,36 @@ pub struct TestOutput {
 }
 
 impl TestInput {
+    /// A record with this body, and with `key`, `timestamp` and `headers`.
+    pub fn record(&self, body: Bytes) -> Record {
+        let header = |(name, value): (&String, &String)| Header {
+            name: name.as_str().into(),
+            value: Some(value.clone().into()),
+        };
+        let origin = Origin { source: Name::new(&self.at), partition: 0, offset: 0 };
+        let mut record = Record::new(Body::Bytes(body), origin);
+        record.key = self.key.clone().map(Into::into);
+        record.timestamp = self.milliseconds();
+        record.headers = Headers::new(self.headers.iter().map(header).collect());
+        record
+    }
+
+    /// `timestamp` in milliseconds since 1970 UTC; `None` if it is absent or not valid.
+    pub(crate) fn milliseconds(&self) -> Option<i64> {
+        let time = humantime::parse_rfc3339(self.timestamp.as_ref()?).ok()?;
+        i64::try_from(time.duration_since(UNIX_EPOCH).ok()?.as_millis()).ok()
+    }
+
+    /// The first of `key`, `timestamp` and `headers` that is given.
+    pub(crate) fn first_of_kafka(&self) -> Option<&'static str> {
+        let all = [
+            ("key", self.key.is_some()),
+            ("timestamp", self.timestamp.is_some()),
+            ("headers", !self.headers.is_empty()),
+        ];
+        all.into_iter().find(|(_, is_given)| *is_given).map(|(name, _)| name)
+    }
+
     /// Which of `records`, `file`, `csv` and `answer` are given.
     pub(crate) fn given(&self) -> Vec<&'static str> {
         let all = [

@@ -120,6 +120,18 @@ fn mistake_in_a_test_is_shown_at_its_place() {
             "a transform or a sink",
         ),
         ("at = \"rows\"\nrecords = []", "at = \"json\"", "checks nothing", "count, rejected"),
+        (
+            "at = \"rows\"\nrecords = []\ntimestamp = \"today\"",
+            "at = \"json\"\ncount = 0",
+            "`today` is not a time in UTC",
+            "`2024-01-31T09:30:00Z`",
+        ),
+        (
+            "at = \"rows\"\ncsv = \"a.csv\"\nkey = \"a\"",
+            "at = \"json\"\ncount = 0",
+            "`key` belongs to `records` or `file`",
+            "remove it",
+        ),
         ("at = \"rows\"\nrecords = []", "at = \"json\"\ncuont = 0", "unknown option `cuont`", "count"),
     ];
     for (inputs, outputs, message, advice) in cases {

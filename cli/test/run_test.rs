@@ -51,13 +51,11 @@ async fn failures(pipeline: Pipeline, test: &TestCase) -> Result<Vec<String>> {
 fn feed(input: &TestInput, folder: &Path) -> Result<Feed> {
     let fixture =
         |path: &String| Feed::Fixture(Fixture { path: PathBuf::from(path), element: input.element.clone() });
+    let records = |bodies: Vec<String>| bodies.into_iter().map(|body| input.record(body.into())).collect();
     Ok(match (&input.csv, &input.answer, &input.file) {
         (Some(path), ..) | (_, Some(path), _) => fixture(path),
-        (.., Some(path)) => Feed::Records(lines(folder, path)?.into_iter().map(Into::into).collect()),
-        _ => {
-            let records = input.records.iter().flatten();
-            Feed::Records(records.map(|record| record.clone().into_bytes().into()).collect())
-        }
+        (.., Some(path)) => Feed::Records(records(lines(folder, path)?)),
+        _ => Feed::Records(records(input.records.clone().unwrap_or_default())),
     })
 }
 

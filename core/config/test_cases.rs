@@ -90,6 +90,15 @@ fn check_input(input: &TestInput, named: &[Named], at: impl Fn(&str) -> Range<us
     if let Some(error) = check_name(&input.at, named, at("at"), Kind::Sink, "a source or a transform") {
         return Some(error);
     }
+    let of_kafka = input.first_of_kafka().filter(|_| input.records.is_none() && input.file.is_none());
+    if let Some(option) = of_kafka {
+        let message = format!("`{option}` belongs to `records` or `file`");
+        return Some(Diagnostic::new(message, at(option), "remove it"));
+    }
+    if let Some(time) = input.timestamp.as_ref().filter(|_| input.milliseconds().is_none()) {
+        let message = format!("`{time}` is not a time in UTC");
+        return Some(Diagnostic::new(message, at("timestamp"), "write it as in `2024-01-31T09:30:00Z`"));
+    }
     match input.given()[..] {
         [_] if input.element.is_empty() || input.answer.is_some() => None,
         [_] => Some(Diagnostic::new("`element` belongs to `answer`", at("element"), "remove it")),

@@ -25,7 +25,8 @@ condition = '.Index == "NYA"'"#,
 #[serde(deny_unknown_fields)]
 struct FilterConfig {
     /// A program in VRL that returns true or false and does not change the record. `.` is the body: a
-    /// JSON value of any type, or a row; null for a record without a body (a tombstone in Kafka).
+    /// JSON value of any type, or a row; null for a record without a body (a tombstone in Kafka). `%key` and
+    /// `%timestamp` are those in Kafka.
     condition: String,
 }
 
@@ -57,7 +58,7 @@ impl Transform for Filter {
 
 impl Filter {
     fn map(&self, record: &mut Record) -> Mapped {
-        match self.condition.holds(&record.body) {
+        match self.condition.holds(record) {
             Ok(true) => Mapped::Keep,
             Ok(false) => Mapped::Filter,
             Err(reason) => Mapped::Reject(reason),

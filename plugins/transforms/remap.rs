@@ -9,7 +9,7 @@ use runner_core::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::shared::vrl::{Input, Made, Metadata, Program, ProgramText, on_large_stack};
+use crate::shared::vrl::{Input, Made, Program, ProgramText, on_large_stack};
 
 runner_core::register! {
     Plugin::transform::<RemapConfig>("remap").example(
@@ -28,6 +28,9 @@ source = '''
 /// a fraction or an exponent are 64-bit floats. An array becomes one record per element. `abort`, null
 /// and an empty array filter the record; an error rejects it. A record without a body (a tombstone in
 /// Kafka) passes unchanged.
+///
+/// `%key`, `%timestamp`, `%headers`, `%topic`, `%partition` and `%offset` are the key, the time, the headers
+/// and the place of the record in Kafka.
 ///
 /// Give `source` or `file`. The program is compiled when the pipeline file is read.
 #[derive(Default, Deserialize, JsonSchema)]
@@ -71,14 +74,14 @@ impl TransformConfig for RemapConfig {
             }
         };
         let program = Program::compile(&text, self.timezone.as_deref(), context)?;
-        Ok(Box::new(Remap { program, body: self.body, metadata: Metadata::default() }))
+        program.check_metadata(context);
+        Ok(Box::new(Remap { program, body: self.body }))
     }
 }
 
 struct Remap {
     program: Program,
     body: BodyIs,
-    metadata: Metadata,
 }
 
 #[async_trait]
@@ -105,7 +108,7 @@ impl Remap {
             BodyIs::Json => Input::Body(&record.body),
             BodyIs::Text => Input::Text(record.to_bytes().unwrap_or_default()),
         };
-        match self.program.run(&input, &self.metadata) {
+        match self.program.run(&input, &self.program.metadata(record)) {
             Ok(Made::Nothing) => Mapped::Filter,
             Ok(Made::One(json)) => {
                 record.body = Body::Bytes(json);

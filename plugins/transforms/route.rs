@@ -35,7 +35,7 @@ route = { nya = '.Index == "NYA"', rest = '.Index != "NYA"' }"#,
 struct RouteConfig {
     /// The outputs: a name for each condition. A condition is a program in VRL that returns true or
     /// false and does not change the record. `.` is the body: a JSON value of any type, or a row; null for a
-    /// record without a body (a tombstone in Kafka).
+    /// record without a body (a tombstone in Kafka). `%key` and `%timestamp` are those in Kafka.
     route: BTreeMap<String, String>,
 }
 
@@ -132,7 +132,7 @@ impl Route {
     fn outputs_of(&self, record: &Record) -> Result<Vec<usize>> {
         let mut outputs = Vec::with_capacity(1);
         for (output, condition) in self.conditions.iter().enumerate() {
-            if condition.holds(&record.body)? {
+            if condition.holds(record)? {
                 outputs.push(output);
             }
         }

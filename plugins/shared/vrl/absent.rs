@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 
-use runner_core::{Body, BuildContext, OptionError, Result};
+use runner_core::{BuildContext, OptionError, Record, Result};
 use serde_json::Value;
 
 use super::{Input, Made, ProgramText};
@@ -37,7 +37,15 @@ impl Program {
         match self.0 {}
     }
 
-    pub(crate) fn holds(&self, _: &Body) -> Result<bool> {
+    pub(crate) fn check_metadata(&self, _: &BuildContext) {
+        match self.0 {}
+    }
+
+    pub(crate) fn metadata(&self, _: &Record) -> Metadata {
+        match self.0 {}
+    }
+
+    pub(crate) fn holds(&self, _: &Record) -> Result<bool> {
         match self.0 {}
     }
 }

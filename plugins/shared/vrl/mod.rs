@@ -20,6 +20,8 @@ mod guards;
 #[cfg(feature = "remap")]
 mod limits;
 #[cfg(feature = "remap")]
+mod metadata;
+#[cfg(feature = "remap")]
 mod multiply;
 #[cfg(feature = "remap")]
 mod program;
@@ -45,10 +47,10 @@ pub(crate) use absent::{Metadata, Program, on_large_stack};
 #[cfg(feature = "remap")]
 pub(crate) use limits::on_large_stack;
 #[cfg(feature = "remap")]
+pub(crate) use metadata::Metadata;
+#[cfg(feature = "remap")]
 pub(crate) use program::Program;
 pub(crate) use text::ProgramText;
-#[cfg(feature = "remap")]
-pub(crate) use value::Metadata;
 
 /// What `.` is at the start of a program.
 pub(crate) enum Input<'a> {

@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use anyhow::{Error, anyhow, bail};
-use runner_core::{Body, BuildContext, OptionError, Result};
+use runner_core::{BuildContext, OptionError, Record, Result};
 use vrl::compiler::runtime::{Runtime, Terminate};
 use vrl::compiler::state::RuntimeState;
 use vrl::compiler::{ExpressionError, TargetValue, TimeZone};
@@ -13,8 +13,7 @@ use vrl::value::{Secrets, Value};
 use super::compile::{self, Compiled, Purpose};
 use super::limits::{Limits, on_large_stack, without_panic_message};
 use super::target::{RecordTarget, Replaced};
-use super::value::{self, Metadata};
-use super::{Input, Made, ProgramText, reason};
+use super::{Input, Made, Metadata, ProgramText, metadata, reason, value};
 
 /// The outcome of a run of a program.
 struct Outcome {
@@ -31,6 +30,7 @@ pub(crate) struct Program {
     compiled: Arc<Compiled>,
     text: ProgramText,
     timezone: TimeZone,
+    reads_metadata: bool,
 }
 
 impl Program {
@@ -52,7 +52,9 @@ impl Program {
     /// Compiles a program that gives a boolean and changes nothing.
     pub(crate) fn compile_condition(text: &ProgramText, context: &BuildContext) -> Result<Program> {
         let utc = TimeZone::parse("UTC").unwrap_or_default();
-        Program::of(text, utc, Purpose::Condition, context)
+        let condition = Program::of(text, utc, Purpose::Condition, context)?;
+        condition.check_metadata(context);
+        Ok(condition)
     }
 
     fn of(
@@ -62,7 +64,20 @@ impl Program {
         context: &BuildContext,
     ) -> Result<Program> {
         let compiled = compile::compile(text, purpose, &context.warnings)?;
-        Ok(Program { compiled: Arc::new(compiled), text: text.clone(), timezone })
+        let reads_metadata = metadata::is_read(&compiled.program.info().target_queries);
+        Ok(Program { compiled: Arc::new(compiled), text: text.clone(), timezone, reads_metadata })
+    }
+
+    /// Warns of a name that the metadata of a record do not have.
+    pub(crate) fn check_metadata(&self, context: &BuildContext) {
+        for message in metadata::unknown_names(&self.compiled.program.info().target_queries) {
+            context.warnings.add(OptionError::new(&*self.text.option, message));
+        }
+    }
+
+    /// The metadata of a record, if the program reads any.
+    pub(crate) fn metadata(&self, record: &Record) -> Metadata {
+        if self.reads_metadata { Metadata::of(record) } else { Metadata::default() }
     }
 
     /// What the program makes of a value. The error does not contain parts of it.
@@ -70,10 +85,10 @@ impl Program {
         on_large_stack(|| self.make(input, metadata))
     }
 
-    /// Whether the condition holds for a body. The error does not contain values of the record.
-    pub(crate) fn holds(&self, body: &Body) -> Result<bool> {
+    /// Whether the condition holds for a record. The error does not contain values of it.
+    pub(crate) fn holds(&self, record: &Record) -> Result<bool> {
         on_large_stack(|| {
-            let outcome = self.resolve(&Input::Body(body), &Metadata::default())?;
+            let outcome = self.resolve(&Input::Body(&record.body), &self.metadata(record))?;
             match outcome.result {
                 Some(Value::Boolean(holds)) => Ok(holds),
                 Some(other) => bail!("the condition gives {}, not a boolean", other.kind_str()),

@@ -1,8 +1,8 @@
 //! Tests of programs.
 
 use bytes::Bytes;
-use runner_core::testing::context;
-use runner_core::{Body, Result, TextError};
+use runner_core::testing::{context, record};
+use runner_core::{Header, Headers, Result, TextError};
 
 use super::{Input, Made, Metadata, Program, ProgramText};
 
@@ -128,10 +128,51 @@ fn unused_value_is_a_warning() {
 }
 
 #[test]
+fn record_of_kafka_has_its_origin_key_time_and_headers_as_metadata() {
+    let mut record = record("{}", 7);
+    record.key = Some("NYA".into());
+    record.timestamp = Some(1_706_693_400_123);
+    let header =
+        |name: &str, value: Option<&'static str>| Header { name: name.into(), value: value.map(Into::into) };
+    record.headers =
+        Headers::new(vec![header("t", Some("old")), header("t", Some("new")), header("n", None)]);
+    let topic = record.origin.source;
+    let made = |text: &str| {
+        let program = program(text);
+        match program.run(&Input::Body(&record.body), &program.metadata(&record)).unwrap() {
+            Made::One(json) => String::from_utf8(json.to_vec()).unwrap(),
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(
+        made(". = [%topic, %partition, %offset]\n. = { \"at\": . }"),
+        format!("{{\"at\":[\"{topic}\",0,7]}}")
+    );
+    assert_eq!(
+        made(". = { \"k\": %key, \"t\": %timestamp, \"h\": %headers }"),
+        r#"{"h":{"n":null,"t":"new"},"k":"NYA","t":"2024-01-31T09:30:00.123Z"}"#
+    );
+    let text = ProgramText::inline("condition", "%headers.t == \"new\"").unwrap();
+    assert!(Program::compile_condition(&text, &context()).unwrap().holds(&record).unwrap());
+}
+
+#[test]
+fn name_that_no_record_has_as_metadata_causes_a_warning() {
+    let warnings = |text: &str| {
+        let context = context();
+        Program::compile_condition(&ProgramText::inline("condition", text).unwrap(), &context).unwrap();
+        context.warnings.take().iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+    };
+    assert_eq!(warnings("%key == \"a\""), "");
+    assert!(warnings("%keys == \"a\"").contains("`%keys` is always null: did you mean `%key`?"));
+    assert!(warnings("%symbol == \"a\"").contains("a record has `%topic`, `%partition`"));
+}
+
+#[test]
 fn condition_gives_a_boolean_and_changes_nothing() {
     let condition =
         |text: &str| Program::compile_condition(&ProgramText::inline("condition", text).unwrap(), &context());
-    let body = Body::Bytes(Bytes::from_static(br#"{"Index":"NYA"}"#));
+    let body = record(r#"{"Index":"NYA"}"#, 0);
     assert!(condition(".Index == \"NYA\"").unwrap().holds(&body).unwrap());
     assert!(!condition(".Index == \"IXIC\"").unwrap().holds(&body).unwrap());
     assert!(condition("1 + 1").err().unwrap().to_string().contains("not a boolean"));

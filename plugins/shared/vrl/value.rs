@@ -4,7 +4,7 @@ use anyhow::{Context as _, anyhow, bail, ensure};
 use bytes::Bytes;
 use runner_core::{Body, Result};
 use serde::Deserialize;
-use vrl::value::{ObjectMap, Value};
+use vrl::value::Value;
 
 use super::Input;
 
@@ -14,25 +14,6 @@ const MAX_DEPTH: usize = 100;
 const MAX_RECORDS: usize = 250_000;
 /// How many bytes they may have together.
 const MAX_BYTES: usize = 64 << 20;
-
-/// What a program can read as `%name`.
-#[derive(Clone)]
-pub(crate) struct Metadata(pub(super) Value);
-
-impl Default for Metadata {
-    fn default() -> Self {
-        Metadata(Value::Object(ObjectMap::new()))
-    }
-}
-
-impl Metadata {
-    /// Values by name: `%name` is the value of `name`.
-    #[allow(dead_code, reason = "for the elements of `for_each`")]
-    pub(crate) fn new<'a>(named: impl IntoIterator<Item = (&'a str, serde_json::Value)>) -> Self {
-        let named = named.into_iter().map(|(name, value)| (name.into(), Value::from(value)));
-        Metadata(Value::Object(named.collect()))
-    }
-}
 
 /// The value that `.` is at the start of a program.
 pub(super) fn of(input: &Input<'_>) -> Result<Value> {
