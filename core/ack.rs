@@ -186,6 +186,7 @@ impl BatchTracker {
         state.n_open -= n_ended.iter().sum::<u32>();
         let has_ended = n_open > 0 && state.n_open == 0;
         let has_moved = state.n_prefix > n_prefix;
+        let has_failed = n_ended[Outcome::Delivered as usize + 1..].iter().any(|n| *n > 0);
         let followers = state.take_ended_followers();
         // Under the lock: once a batch has ended, all its items are counted.
         for (counter, n) in self.counters.n_ended.iter().zip(n_ended) {
@@ -194,7 +195,7 @@ impl BatchTracker {
         drop(state);
         if has_ended {
             self.close();
-        } else if has_moved || outcome != Outcome::Delivered {
+        } else if has_moved || has_failed {
             self.counters.changed.notify_one();
         }
         for (Follower { tracker, item, .. }, outcome) in followers {

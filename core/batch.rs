@@ -1,6 +1,7 @@
 //! A batch is records that travel together, and the items of the source that they stand for.
 
 mod leaving;
+mod mapped;
 mod record_handle;
 
 use std::fmt;
@@ -14,6 +15,7 @@ use crate::observer::Event;
 use crate::progress::{Counters, add};
 use crate::record::Record;
 pub(crate) use leaving::Leaving;
+pub use mapped::Mapped;
 pub use record_handle::RecordHandle;
 
 /// Records that travel together.
@@ -41,23 +43,6 @@ struct AckId {
     /// An index into the trackers of the batch.
     tracker: u32,
     item: u32,
-}
-
-/// What [`Batch::map`] makes of one record.
-#[derive(Debug)]
-pub enum Mapped {
-    /// The record, as it is now.
-    Keep,
-    /// Nothing: the record is filtered on purpose and counts as delivered.
-    Filter,
-    /// Nothing: the record is filtered, and ends as this one ends, which a transform has sent on
-    /// before. It is released if that one is not delivered.
-    FilterWith(RecordHandle),
-    /// Any number of records. The original is acknowledged when all of them are. Their entry
-    /// numbers are that of the original with `-0`, `-1`, … added.
-    Split(Vec<Record>),
-    /// The record is bad, for this reason.
-    Reject(Error),
 }
 
 impl fmt::Debug for Batch {
@@ -129,10 +114,13 @@ impl Batch {
     #[must_use = "rejected records must be passed to `Output::reject`"]
     pub fn map(&mut self, mut f: impl FnMut(&mut Record) -> Mapped) -> Vec<(usize, Error)> {
         let n_before = self.len();
-        let (old_records, old_ids) = self.take_parts();
+        // The ids stay here until all is done, so that a panic of `f` drops the whole batch.
+        let old_records = self.take_records();
         let (mut records, mut ids) = (Vec::with_capacity(n_before), Vec::with_capacity(n_before));
         let (mut filtered, mut followers, mut rejects) = (Vec::new(), Vec::new(), Vec::new());
-        for (mut record, id) in old_records.into_iter().zip(old_ids) {
+        let mut shares = Vec::new();
+        for (index, mut record) in old_records.into_iter().enumerate() {
+            let id = self.ids[index];
             match f(&mut record) {
                 Mapped::Keep => {}
                 Mapped::Filter => {
@@ -141,6 +129,7 @@ impl Batch {
                     continue;
                 }
                 Mapped::FilterWith(other) => {
+                    self.observe(Event::Filtered(&record));
                     followers.push((id, other));
                     continue;
                 }
@@ -150,7 +139,7 @@ impl Batch {
                         filtered.push(id);
                         continue;
                     };
-                    self.tracker(id).share(&(id.item..id.item + 1), n_more as u32);
+                    shares.push((id, n_more as u32));
                     for (mut part, index) in parts.into_iter().zip(0..) {
                         part.make_part_of(&record, index);
                         records.push(part);
@@ -163,6 +152,7 @@ impl Batch {
             records.push(record);
             ids.push(id);
         }
+        self.share_items(&shares);
         self.set_parts(records, ids);
         self.count_filtered(filtered.len() + followers.len());
         self.settle(&filtered, Outcome::Delivered);
@@ -175,10 +165,10 @@ impl Batch {
     /// Takes the batch apart for a transform with several outputs. `to` adds the outputs of the
     /// record at an index; a record can go to several. One that goes nowhere is filtered.
     pub fn route(mut self, n_outputs: usize, mut to: impl FnMut(usize, &mut Vec<usize>)) -> Vec<Batch> {
-        let (records, ids) = self.take_parts();
         let mut parts: Vec<(Vec<Record>, Vec<AckId>)> = vec![Default::default(); n_outputs];
-        let (mut filtered, mut outputs) = (Vec::new(), Vec::new());
-        for (index, (record, id)) in records.into_iter().zip(ids).enumerate() {
+        let (mut filtered, mut shares, mut outputs) = (Vec::new(), Vec::new(), Vec::new());
+        for (index, record) in self.take_records().into_iter().enumerate() {
+            let id = self.ids[index];
             outputs.clear();
             to(index, &mut outputs);
             let Some((&last, others)) = outputs.split_last() else {
@@ -187,7 +177,7 @@ impl Batch {
                 continue;
             };
             if !others.is_empty() {
-                self.tracker(id).share(&(id.item..id.item + 1), others.len() as u32);
+                shares.push((id, others.len() as u32));
             }
             for &output in others {
                 parts[output].0.push(record.clone());
@@ -196,9 +186,18 @@ impl Batch {
             parts[last].0.push(record);
             parts[last].1.push(id);
         }
+        self.share_items(&shares);
+        self.ids.clear();
         self.count_filtered(filtered.len());
         self.settle(&filtered, Outcome::Delivered);
         parts.into_iter().map(|(records, ids)| self.part(records, ids)).collect()
+    }
+
+    /// Notes how many further records stand for each of these items.
+    fn share_items(&self, shares: &[(AckId, u32)]) {
+        for (id, n_more) in shares {
+            self.trackers[id.tracker as usize].share(&(id.item..id.item + 1), *n_more);
+        }
     }
 
     fn count_filtered(&self, n: usize) {
@@ -273,7 +272,7 @@ impl Batch {
     /// Failed and dropped records are counted as released too: they will be read again.
     fn count_released(&self) {
         if let Some(holder) = &self.holder {
-            add(&holder.released, self.len() as u64);
+            add(&holder.released, self.ids.len() as u64);
         }
     }
 
@@ -332,10 +331,6 @@ impl Batch {
         }
     }
 
-    fn tracker(&self, id: AckId) -> &BatchTracker {
-        &self.trackers[id.tracker as usize]
-    }
-
     /// The index of a tracker in this batch, which may be new.
     fn tracker_index(&mut self, tracker: &Arc<BatchTracker>) -> u32 {
         let index = self.trackers.iter().position(|it| Arc::ptr_eq(it, tracker)).unwrap_or_else(|| {
@@ -356,9 +351,13 @@ impl Batch {
         }
     }
 
-    fn take_parts(&mut self) -> (Vec<Record>, Vec<AckId>) {
+    fn take_records(&mut self) -> Vec<Record> {
         self.size = OnceLock::new();
-        (Arc::unwrap_or_clone(std::mem::take(&mut self.records)), std::mem::take(&mut self.ids))
+        Arc::unwrap_or_clone(std::mem::take(&mut self.records))
+    }
+
+    fn take_parts(&mut self) -> (Vec<Record>, Vec<AckId>) {
+        (self.take_records(), std::mem::take(&mut self.ids))
     }
 
     fn set_parts(&mut self, records: Vec<Record>, ids: Vec<AckId>) {

@@ -1,7 +1,10 @@
 //! The ack path, case by case: what happens to batches on their way, and what is then reported as
 //! delivered.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+
+use futures_util::FutureExt as _;
 
 use super::ack_tracker::{AckTracker, Opened, Progress};
 use crate::ack::Outcome;
@@ -145,6 +148,45 @@ fn part_that_fails_withholds_the_record_it_came_from() {
     batch.ack();
     assert_eq!(reader.advance(), None);
     assert!(reader.tracker.is_settled() && reader.tracker.is_blocked());
+}
+
+#[test]
+fn panic_of_a_transform_drops_the_whole_batch() {
+    let mut reader = Reader::new();
+    let mut batch = reader.read(4);
+    batch.split_front(1).ack();
+    let split = |record: &mut Record| match record.origin.offset {
+        1 => Mapped::Split(vec![record.clone(), record.clone()]),
+        2 => Mapped::Filter,
+        _ => panic!("a bug in a plugin"),
+    };
+    let panicked = catch_unwind(AssertUnwindSafe(|| drop(batch.map(split))));
+    assert!(panicked.is_err());
+    drop(batch);
+    assert_eq!((reader.advance(), reader.n(Outcome::Dropped)), (Some(1), 3));
+    assert!(reader.tracker.is_settled());
+
+    let batch = reader.read(2);
+    let to_both = |index: usize, outputs: &mut Vec<usize>| {
+        assert_eq!(index, 0, "a bug in a plugin");
+        outputs.extend([0, 1]);
+    };
+    assert!(catch_unwind(AssertUnwindSafe(|| drop(batch.route(2, to_both)))).is_err());
+    assert!(reader.tracker.is_settled());
+}
+
+#[tokio::test]
+async fn record_of_which_a_part_was_released_is_noticed_when_the_last_part_ends() {
+    let mut reader = Reader::new();
+    let mut batch = reader.read(2);
+    let _ = batch.map(|record| Mapped::Split(vec![record.clone(), record.clone()]));
+    batch.split_front(1).release();
+    let front = batch.split_front(1);
+    assert!(reader.tracker.changed().now_or_never().is_none());
+    front.ack();
+    assert!(reader.tracker.is_blocked());
+    assert!(reader.tracker.changed().now_or_never().is_some());
+    batch.release();
 }
 
 #[test]
