@@ -68,7 +68,9 @@ impl Source for ReplaySource {
         let (only, limits) = (self.only.clone(), self.limits);
         let state = Arc::clone(&self.state);
         let read = move || read(&mut lines, only.as_deref(), limits, &state).map(|records| (lines, records));
-        let (lines, records) = spawn_blocking(read).await.context("reading dead letters")??;
+        // The letters behind an error are lost to this reader, and its store has tried several times.
+        let read = spawn_blocking(read).await.context("reading dead letters")?;
+        let (lines, records) = read.map_err(|error| Failure::from(error).after_retries())?;
         if records.is_empty() {
             return Ok(Next::End);
         }
@@ -124,5 +126,19 @@ impl Committer for ReplayCommitter {
         in_flight.drain(..n_more).for_each(|letter| self.state.settle(letter));
         self.n_settled = n_settled;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn letters_that_cannot_be_read_end_the_replay_with_an_error() {
+        let error = Failure::transient(anyhow::anyhow!("503"));
+        let lines: LetterLines = Box::new(std::iter::once(Err(error.into())));
+        let mut source = ReplaySource::new(None, lines, BatchLimits::default(), Arc::default());
+        let error = source.next().await.expect_err("not the end of the letters");
+        assert!(!error.is_retryable(), "the reader cannot go on");
     }
 }

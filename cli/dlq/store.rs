@@ -156,13 +156,13 @@ impl Sink for RejectedAgain {
     }
 
     async fn write(&self, batch: &Batch) -> Result<(), WriteError> {
-        self.sink.write(batch).await?;
+        // Before the write, which may store only some of them: a letter counts once it is settled.
         for record in batch.records() {
             let letter =
                 record.dead_letter().context("a record of a replay does not come from a dead letter")?;
             self.state.note_again(letter);
         }
-        Ok(())
+        self.sink.write(batch).await
     }
 
     fn concurrency(&self) -> usize {
@@ -175,5 +175,36 @@ impl Sink for RejectedAgain {
 
     async fn flush(&self, reason: StopReason) -> Result<(), Failure> {
         self.sink.flush(reason).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use runner_core::testing::records;
+
+    /// Stores all records but the last of a batch.
+    struct AllButLast;
+
+    #[async_trait]
+    impl Sink for AllButLast {
+        async fn write(&self, batch: &Batch) -> Result<(), WriteError> {
+            let failure = Failure::transient(anyhow::anyhow!("503"));
+            WriteError::of_records(vec![(batch.len() - 1, failure)])
+        }
+    }
+
+    #[tokio::test]
+    async fn letter_that_is_stored_while_another_one_fails_counts_as_rejected_again() {
+        let state = Arc::<ReplayState>::default();
+        let sink = RejectedAgain { sink: Box::new(AllButLast), state: Arc::clone(&state) };
+        let mut batch = records(["{}", "{}"]);
+        for (record, letter) in batch.records_mut().iter_mut().zip(1..) {
+            record.set_dead_letter(letter);
+        }
+        assert!(sink.write(&batch).await.is_err());
+        batch.ack();
+        state.settle(1);
+        assert_eq!((state.counts().n_again, state.counts().n_delivered), (1, 0));
     }
 }
