@@ -6,7 +6,7 @@ use vrl::path::{OwnedSegment, OwnedTargetPath, OwnedValuePath};
 use vrl::prelude::function::closure::Definition;
 use vrl::prelude::{
     ArgumentList, Compiled, Context, Example, Expression, ExpressionError, Function, FunctionCompileContext,
-    FunctionExpression, Parameter, Resolved, TypeDef, TypeState, Value, VrlValueConvert as _,
+    FunctionExpression, ObjectMap, Parameter, Resolved, TypeDef, TypeState, Value, VrlValueConvert as _,
 };
 
 /// The largest result, in bytes.
@@ -92,7 +92,8 @@ impl Function for Guarded {
     ) -> Compiled {
         let inner = self.inner.compile(state, context, arguments.clone())?;
         let names: &[&'static str] = match self.guard {
-            Guard::Flatten | Guard::Join => &["value", "separator"],
+            Guard::Flatten => &["value", "separator", "except"],
+            Guard::Join => &["value", "separator"],
             Guard::FormatNumber => &["scale"],
             Guard::Inserts(names) => names,
             Guard::Replace => &["value", "pattern", "with", "count"],
@@ -132,8 +133,9 @@ impl FunctionExpression for Call {
         let mut next = || values.next().transpose().map(Option::flatten);
         match self.guard {
             Guard::Flatten => {
-                check_flatten(&required(next()?)?, next()?)?;
-                self.inner.resolve(context)
+                let (value, separator, except) = (required(next()?)?, next()?, next()?);
+                check_flatten(&value, separator.as_ref())?;
+                flatten(value, separator, except)
             }
             Guard::FormatNumber => {
                 let scale = next()?.map_or(Ok(0), |scale| scale.try_integer())?;
@@ -181,7 +183,7 @@ fn check_inserted(value: &Value) -> Result<(), ExpressionError> {
 }
 
 /// `flatten` writes the names of all objects around a value in front of its own.
-fn check_flatten(value: &Value, separator: Option<Value>) -> Result<(), ExpressionError> {
+fn check_flatten(value: &Value, separator: Option<&Value>) -> Result<(), ExpressionError> {
     fn names(value: &Value, length: usize, separator: usize) -> usize {
         let inner = |name: usize, item: &Value| {
             let length = length.saturating_add(name).saturating_add(separator);
@@ -198,8 +200,47 @@ fn check_flatten(value: &Value, separator: Option<Value>) -> Result<(), Expressi
             _ => 0,
         }
     }
-    let separator = separator.as_ref().and_then(|it| it.to_str_lossy()).map_or(1, |it| it.len());
+    let separator = separator.and_then(|it| it.to_str_lossy()).map_or(1, |it| it.len());
     check_size(names(value, 0, separator))
+}
+
+fn flatten(value: Value, separator: Option<Value>, except: Option<Value>) -> Resolved {
+    fn fields(from: ObjectMap, before: &str, separator: &str, except: &[Value], to: &mut ObjectMap) {
+        for (name, value) in from {
+            let path = format!("{before}{name}");
+            match value {
+                Value::Object(inner)
+                    if !except.iter().any(|it| it.to_str_lossy().is_some_and(|it| it == *name)) =>
+                {
+                    fields(inner, &format!("{path}{separator}"), separator, except, to);
+                }
+                value => drop(to.insert(path.into(), value)),
+            }
+        }
+    }
+    fn items(from: Vec<Value>, to: &mut Vec<Value>) {
+        for value in from {
+            match value {
+                Value::Array(inner) => items(inner, to),
+                value => to.push(value),
+            }
+        }
+    }
+    let separator = separator.map_or(Ok(".".into()), |it| it.try_bytes())?;
+    let except = except.map_or(Ok(Vec::new()), |it| it.try_array())?;
+    match value {
+        Value::Object(from) => {
+            let mut to = ObjectMap::new();
+            fields(from, "", &String::from_utf8_lossy(&separator), &except, &mut to);
+            Ok(Value::Object(to))
+        }
+        Value::Array(from) => {
+            let mut to = Vec::with_capacity(from.len());
+            items(from, &mut to);
+            Ok(Value::Array(to))
+        }
+        other => Err(format!("expected array or object, got {}", other.kind_str()).into()),
+    }
 }
 
 fn join(array: Value, separator: Option<Value>) -> Resolved {

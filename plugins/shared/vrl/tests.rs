@@ -128,6 +128,20 @@ fn unused_value_is_a_warning() {
 }
 
 #[test]
+fn argument_of_a_limited_function_is_computed_once() {
+    assert_eq!(
+        one(". = merge!(., flatten!(del(.o)))", r#"{"x":1,"o":{"a":{"b":2},"c":{}}}"#),
+        r#"{"a.b":2,"o":{"a":{"b":2},"c":{}},"x":1}"#
+    );
+    assert_eq!(
+        one(". = flatten!(., \"_\", except: [\"k\"])", r#"{"p":{"c":1},"k":{"n":2}}"#),
+        r#"{"k":{"n":2},"p_c":1}"#
+    );
+    assert_eq!(one(".a = flatten!(.a)", r#"{"a":[1,[2,[]],[[3],{"b":[4]}]]}"#), r#"{"a":[1,2,3,{"b":[4]}]}"#);
+    assert!(reason(".a = flatten!(.a)", r#"{"a":1}"#).contains("expected array or object, got integer"));
+}
+
+#[test]
 fn record_of_kafka_has_its_origin_key_time_and_headers_as_metadata() {
     let mut record = record("{}", 7);
     record.key = Some("NYA".into());
