@@ -11,16 +11,21 @@ use crate::exit::{Exit, are_messages_json, print_error, print_json, print_messag
 
 /// Reads a file, builds its pipeline and prints its warnings. If this fails, its errors have been printed.
 pub(crate) fn load(path: &Path, data_dir: Option<PathBuf>, common: &Common) -> Result<Pipeline, Exit> {
-    let registry = registry()?;
-    let surroundings = LoadContext { registry: &registry, lookup: &variable, data_dir };
-    let pipeline = config::load(path, &surroundings).map_err(|errors| {
-        print_diagnostics(&errors, common);
-        Exit::Config
-    })?;
+    let pipeline = load_again(path, data_dir, common)?;
     if let Some(warnings) = &pipeline.warnings {
         print_diagnostics(warnings, common);
     }
     Ok(pipeline)
+}
+
+/// Reads a file whose warnings have been printed.
+pub(crate) fn load_again(path: &Path, data_dir: Option<PathBuf>, common: &Common) -> Result<Pipeline, Exit> {
+    let registry = registry()?;
+    let surroundings = LoadContext { registry: &registry, lookup: &variable, data_dir };
+    config::load(path, &surroundings).map_err(|errors| {
+        print_diagnostics(&errors, common);
+        Exit::Config
+    })
 }
 
 /// Prints the errors or warnings of a file, with `--log-format json` each as a JSON line.

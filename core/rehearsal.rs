@@ -190,6 +190,7 @@ struct FirstRecords {
     left: u64,
 }
 
+// Nothing is committed, so there is no committer; nobody asks a dry run for a fixture or a shown position.
 #[async_trait]
 impl Source for FirstRecords {
     fn identity(&self) -> String {
@@ -224,6 +225,10 @@ impl Source for FirstRecords {
             }
             other => other,
         })
+    }
+
+    fn end_reading(&mut self) {
+        self.source.end_reading();
     }
 
     async fn close(&mut self) -> Result<()> {

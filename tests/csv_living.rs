@@ -122,15 +122,13 @@ fn standard_input_has_one_reader() {
 fn waiting_for_standard_input_can_be_stopped() {
     let env = env("", "");
     set_options(&env, "path = \"-\"");
-    let mut child = env
-        .command(["run", "p.toml", "--for", "1s"])
-        .stdin(Stdio::piped())
-        .spawn()
-        .expect("starting the binary");
-    let stdin = child.stdin.take().expect("piped");
-    wait_until("the run ends", AT_MOST, || child.try_wait().expect("waiting").is_some());
-    assert_eq!(child.wait().expect("the run").code(), Some(0));
-    drop(stdin);
+    for arguments in [&["run", "p.toml", "--for", "1s"][..], &["run", "p.toml", "--for", "1s", "--dry-run"]] {
+        let mut child = env.command(arguments).stdin(Stdio::piped()).spawn().expect("starting the binary");
+        let stdin = child.stdin.take().expect("piped");
+        wait_until("the run ends", AT_MOST, || child.try_wait().expect("waiting").is_some());
+        assert_eq!(child.wait().expect("the run").code(), Some(0));
+        drop(stdin);
+    }
 }
 
 #[test]

@@ -47,6 +47,22 @@ fn stopped_runs_write_each_row_once() {
 }
 
 #[test]
+fn dry_run_shows_records_that_are_filtered_while_an_equal_one_is_in_flight() {
+    let env = TestEnv::new();
+    env.write("rows.csv", format!("id\n1\n2\n{}", "3\n".repeat(50)));
+    let other = "[sources.other]\ntype = \"csv\"\npath = \"rows.csv\"\n";
+    let both =
+        pipeline("type = \"to_json\"").replace("inputs = [\"rows\"]", "inputs = [\"rows\", \"other\"]");
+    env.write("p.toml", other.to_owned() + &both);
+    let outcome = env.run(["run", "p.toml", "--dry-run", "100"]);
+    outcome.assert_code(0);
+    let n_shown = |text: &str| outcome.stdout.matches(text).count();
+    assert_eq!(n_shown("p: record"), 2 * 52, "{}", outcome.stdout);
+    assert_eq!(n_shown("would store"), 3, "{}", outcome.stdout);
+    assert_eq!(n_shown("filtered: an equal record has passed"), 2 * 52 - 3, "{}", outcome.stdout);
+}
+
+#[test]
 fn killed_runs_lose_no_row_and_pass_no_equal_one() {
     let env = TestEnv::new();
     let (csv, unique) = rows(600);

@@ -190,6 +190,18 @@ fn warning_of_a_program_is_shown_and_the_file_is_valid() {
     ]);
     let (_, outcome) = run(&[&pipeline]);
     outcome.assert_code(0).assert_says(&["warning: `source`: unused"]);
+
+    let env = TestEnv::new();
+    let test = |name: &str| {
+        format!(
+            "[[tests]]\nname = \"{name}\"\n[[tests.inputs]]\nat = \"rows\"\nrecords = ['{{}}']\n\
+             [[tests.outputs]]\nat = \"shape\"\nrecords = ['{{\"a\":2}}']\n"
+        )
+    };
+    env.write("p.toml", pipeline + &test("once") + &test("twice"));
+    let outcome = env.run(["test", "p.toml"]);
+    outcome.assert_code(0);
+    assert_eq!(outcome.stderr.matches("warning: `source`: unused").count(), 1, "{}", outcome.stderr);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use runner_core::{Body, Event, Kind, Observer, Origin, Pipeline, Record};
+use runner_core::{Body, Event, Kind, Name, Observer, Origin, Pipeline, Record};
 
 /// The way of each record through one pipeline.
 pub(super) struct Trace {
@@ -19,6 +19,8 @@ pub(super) struct Trace {
 /// One record of a source.
 pub(super) struct Traced {
     origin: Origin,
+    /// The source that has counted it: two sources may read one file.
+    counted_by: Option<Name>,
     /// Its entry number, if it has one.
     pub(super) entry: Option<String>,
     /// What has happened, in the order in which it happened.
@@ -65,12 +67,12 @@ impl Trace {
         let mut records = self.records();
         let mut sources = Vec::new();
         for traced in records.iter() {
-            if !sources.contains(&traced.origin.source) {
-                sources.push(traced.origin.source);
+            if !sources.contains(&(traced.counted_by, traced.origin.source)) {
+                sources.push((traced.counted_by, traced.origin.source));
             }
         }
-        records.sort_by_key(|Traced { origin, .. }| {
-            let source = sources.iter().position(|source| *source == origin.source);
+        records.sort_by_key(|Traced { origin, counted_by, .. }| {
+            let source = sources.iter().position(|source| *source == (*counted_by, origin.source));
             (source, origin.partition, origin.offset)
         });
         records
@@ -82,10 +84,12 @@ impl Trace {
 
     fn add(&self, component: usize, record: &Record, step: Step) {
         let mut all = self.records();
-        let mut traced = all.iter().rposition(|traced| traced.origin == record.origin);
+        let (origin, counted_by) = (record.origin, record.entry.as_ref().map(|entry| entry.source));
+        let is_of_record = |it: &Traced| it.origin == origin && it.counted_by == counted_by;
+        let mut traced = all.iter().rposition(is_of_record);
         let entry = record.entry.as_ref().map(|entry| entry.text().to_string());
         if traced.is_none() {
-            all.push(Traced { origin: record.origin, entry: entry.clone(), steps: Vec::new() });
+            all.push(Traced { origin, counted_by, entry: entry.clone(), steps: Vec::new() });
             traced = Some(all.len() - 1);
         }
         let traced = traced.expect("it was just added");

@@ -76,7 +76,7 @@ fn test_file(path: &Path, runtime: &Runtime, common: &Common) -> Result<TestedFi
     let mut tests = Vec::new();
     for test in &pipeline.tests {
         // Components are used once, so each test has its own.
-        let fresh = pipeline_file::load(path, None, common)?;
+        let fresh = pipeline_file::load_again(path, None, common)?;
         tests.push(runtime.block_on(run_test::run(fresh, test)));
     }
     if tests.is_empty() {
