@@ -9,6 +9,7 @@ use bytes::{Bytes, BytesMut};
 use rdkafka::Message;
 use rdkafka::message::Headers as _;
 use runner_core::{Body, EntryNumber, Header, Headers, Name, Origin, ReadBatch, Record, Reject};
+use tracing::warn;
 
 use super::offsets::{BatchOffsets, Partition};
 use crate::shared::kafka::{ENTRY_HEADER, INCARNATION_HEADER, is_entry_header};
@@ -126,10 +127,13 @@ fn without_panic<T>(read: impl FnOnce() -> T) -> Option<T> {
 /// The process never frees a `Name`, so the number of names is limited: a topic
 /// in which each record has another name must not fill the memory.
 #[derive(Default)]
-pub(in super::super) struct EntrySources(HashMap<Box<str>, Name>);
+pub(in super::super) struct EntrySources {
+    names: HashMap<Box<str>, Name>,
+    has_warned: bool,
+}
 
 impl EntrySources {
-    const MAX_NAMES: usize = 64;
+    const MAX_NAMES: usize = 1000;
 
     /// The entry number in its headers; `None` if one is missing, repeated or not in the form that the
     /// `kafka` sink writes. Earlier versions wrote no incarnation.
@@ -158,14 +162,25 @@ impl EntrySources {
     }
 
     fn name(&mut self, text: &str) -> Option<Name> {
-        if let Some(&name) = self.0.get(text) {
+        if let Some(&name) = self.names.get(text) {
             return Some(name);
         }
-        if self.0.len() == Self::MAX_NAMES || text.is_empty() || text.len() > 1024 {
+        if text.is_empty() || text.len() > 1024 {
+            return None;
+        }
+        if self.names.len() == Self::MAX_NAMES {
+            if !std::mem::replace(&mut self.has_warned, true) {
+                warn!(
+                    "the records have entry numbers of more than {} sources (header `runner-source`); those of \
+                     the other sources count as records without one: name objects by `{{{{ topic }}}}`, \
+                     `{{{{ partition }}}}` and `{{{{ offset }}}}`",
+                    Self::MAX_NAMES
+                );
+            }
             return None;
         }
         let name = Name::new(text);
-        self.0.insert(text.into(), name);
+        self.names.insert(text.into(), name);
         Some(name)
     }
 }
@@ -209,7 +224,9 @@ mod tests {
     #[test]
     fn entry_sources_keep_a_limited_number_of_names() {
         let mut sources = EntrySources::default();
-        let n_kept = (0..1000).filter(|n| sources.name(&format!("attack/{n}")).is_some()).count();
+        let n_kept = (0..EntrySources::MAX_NAMES + 100)
+            .filter(|n| sources.name(&format!("attack/{n}")).is_some())
+            .count();
         assert_eq!(n_kept, EntrySources::MAX_NAMES);
         assert!(sources.name("attack/0").is_some());
     }
