@@ -18,8 +18,8 @@ use super::api_message::ApiMessage;
 /// A matcher is a JSON pointer such as `"/Note"`, which must lead to a value other than null, or a
 /// table. All conditions of a table must hold: `status`, the status code; `at`, a JSON pointer; `is`,
 /// the value at `at`; `missing`, a JSON pointer that leads to no value or to null; `text`, a part of the
-/// response, where `""` is a response without a body. In `empty`, `missing` matches no response that looks
-/// like an error, or says that its job is not done.
+/// response, where `""` is a response without a body. `missing` and `""` alone match no error status. In
+/// `empty`, `missing` matches no response that looks like an error, or says that its job is not done.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Responses {
@@ -138,13 +138,18 @@ impl TryFrom<Value> for Matcher {
 
 impl Matcher {
     fn matches(&self, status: StatusCode, body: &[u8]) -> bool {
-        self.status.is_none_or(|it| it == status)
+        self.status.map_or(status.is_success() || self.names_content(), |it| it == status)
             && self.text.as_ref().is_none_or(|text| match text.as_str() {
                 "" => body.trim_ascii().is_empty(),
                 text => memchr::memmem::find(body, text.as_bytes()).is_some(),
             })
             && self.at.as_ref().is_none_or(|at| self.is_at(at, body))
             && self.missing.as_ref().is_none_or(|missing| is_missing(missing, body))
+    }
+
+    /// Whether it names something that the response holds. What an error lacks says nothing about the records.
+    fn names_content(&self) -> bool {
+        self.at.is_some() || self.text.as_ref().is_some_and(|text| !text.is_empty())
     }
 
     fn is_at(&self, at: &Pointer, body: &[u8]) -> bool {
@@ -271,6 +276,23 @@ mod tests {
         for bad in [json!({"missing": "items"}), json!({"missing": ""}), json!({"missing": 1})] {
             assert!(read(json!({"empty": [bad.clone()]})).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn absence_alone_matches_no_error_status() {
+        let verdict = |matcher: Value, status: u16, body: &str| {
+            let responses = read(json!({"empty": [matcher]})).unwrap();
+            responses.verdict(StatusCode::from_u16(status).unwrap(), body.as_bytes()).is_some()
+        };
+        let (missing, blank) = (json!({"missing": "/items"}), json!({"text": ""}));
+        for status in [400, 403, 404, 500, 504] {
+            let message = r#"{"message": "Endpoint request timed out"}"#;
+            assert!(!verdict(missing.clone(), status, message) && !verdict(blank.clone(), status, ""));
+            assert!(verdict(json!({"missing": "/items", "status": status}), status, message));
+            assert!(verdict(json!({"text": "", "status": status}), status, ""));
+            assert!(verdict(json!({"missing": "/items", "at": "/message"}), status, message));
+        }
+        assert!(verdict(missing, 201, "{}") && verdict(blank, 204, ""));
     }
 
     #[test]
