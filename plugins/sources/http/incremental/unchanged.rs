@@ -1,6 +1,7 @@
 //! The `unchanged` option: skips the rows that the walk before held as well, by their content.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -38,8 +39,11 @@ pub(crate) struct UnchangedFilter {
     log: Log<Vec<u64>>,
     page_start: usize,
     is_partial: bool,
-    /// Rows of the current page that were read before a restart.
+    /// Rows of the current page, or of a walk that begins again, that were read before.
     page_done: Counts,
+    /// The same rows at the beginning of the log from `done_from` on, which has those that were met since.
+    done: Arc<[u64]>,
+    done_from: usize,
     /// Rows of the previous walk that have not been met in this one.
     remaining: Counts,
     /// Whether rows of the previous walk are skipped.
@@ -55,6 +59,8 @@ pub(crate) struct UnchangedSnapshot {
     log: Log<Vec<u64>>,
     len: usize,
     page_start: usize,
+    done: Arc<[u64]>,
+    done_from: usize,
     is_partial: bool,
     continues: bool,
 }
@@ -92,6 +98,10 @@ fn count(rows: &[u64]) -> Counts {
     counts
 }
 
+fn expand(counts: &Counts) -> impl Iterator<Item = u64> {
+    counts.iter().flat_map(|(row, count)| std::iter::repeat_n(*row, *count as usize))
+}
+
 fn take(counts: &mut Counts, row: u64) -> bool {
     match counts.get_mut(&row) {
         Some(1) => counts.remove(&row).is_some(),
@@ -122,13 +132,15 @@ impl UnchangedFilter {
         for row in &rows {
             take(&mut remaining, *row);
         }
-        let page_done = count(&rows[page_start..]);
+        let done: Arc<[u64]> = rows[page_start..].into();
         rows.truncate(page_start);
         UnchangedFilter {
             log: Log::new(rows),
             page_start,
             is_partial,
-            page_done,
+            page_done: count(&done),
+            done,
+            done_from: page_start,
             remaining,
             skips,
             continues,
@@ -139,9 +151,7 @@ impl UnchangedFilter {
     /// The same walk, read again from its first page.
     pub(crate) fn restart(&self, previous: &DeliveredRows) -> Self {
         let mut rows = self.log.lock().clone();
-        rows.extend(
-            self.page_done.iter().flat_map(|(row, count)| std::iter::repeat_n(*row, *count as usize)),
-        );
+        rows.extend(expand(&self.page_done));
         let saved = SavedUnchanged {
             rows: RowHashes(rows),
             is_partial: self.is_partial,
@@ -154,11 +164,10 @@ impl UnchangedFilter {
     pub(crate) fn begin_page(&mut self) {
         let n_rows = self.log.lock().len();
         // Positions before this page keep the log that they have.
-        if !self.skips {
+        if !self.skips || n_rows >= self.max_rows {
             self.log = Log::default();
-        } else if n_rows >= self.max_rows {
-            self.log = Log::default();
-            self.is_partial = true;
+            (self.done, self.done_from) = (Arc::default(), 0);
+            self.is_partial |= self.skips;
         }
         self.page_start = self.log.lock().len();
     }
@@ -194,6 +203,8 @@ impl UnchangedFilter {
             len: self.log.lock().len(),
             log: self.log.clone(),
             page_start: self.page_start,
+            done: Arc::clone(&self.done),
+            done_from: self.done_from,
             is_partial: self.is_partial,
             continues: self.continues,
         }
@@ -211,8 +222,14 @@ impl UnchangedFilter {
 
 impl UnchangedSnapshot {
     pub(crate) fn save(&self) -> SavedUnchanged {
+        let mut rows = self.log.lock()[..self.len].to_vec();
+        let mut not_met = count(&self.done);
+        for row in rows.iter().skip(self.done_from) {
+            take(&mut not_met, *row);
+        }
+        rows.extend(expand(&not_met));
         SavedUnchanged {
-            rows: RowHashes(self.log.lock()[..self.len].to_vec()),
+            rows: RowHashes(rows),
             page_start: self.page_start,
             is_partial: self.is_partial,
             continues: self.continues,
@@ -262,6 +279,26 @@ mod tests {
         assert!(!walk.add(first));
         let mut next = UnchangedFilter::new(&walk.finish(), true);
         assert!(!next.add(second) && next.add(second));
+    }
+
+    #[test]
+    fn walk_that_begins_again_and_is_interrupted_repeats_nothing() {
+        let before = DeliveredRows { rows: RowHashes(vec![1]) };
+        let mut walk = UnchangedFilter::new(&before, true);
+        walk.begin_page();
+        read(&mut walk, &[1, 2]);
+        walk.begin_page();
+        read(&mut walk, &[3, 3]);
+        // The rows have moved.
+        let resumed = UnchangedFilter::resume(&before, true, walk.snapshot().save());
+        let mut again = resumed.restart(&before);
+        again.begin_page();
+        assert_eq!(read(&mut again, &[9, 1]), [9]);
+        let mut rest = UnchangedFilter::resume(&before, true, again.snapshot().save());
+        assert_eq!(read(&mut rest, &[9, 1]), [0; 0]);
+        rest.begin_page();
+        assert_eq!(read(&mut rest, &[2, 3, 3, 3]), [3]);
+        assert_eq!(rest.finish().rows.0, [9, 1, 2, 3, 3, 3]);
     }
 
     #[test]
