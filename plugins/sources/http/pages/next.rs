@@ -176,8 +176,10 @@ impl HttpSource {
     fn begins_at_last_record(&self, page: &ReceivedPage<'_>, next: u64, history: &PageHistory) -> bool {
         let ReceivedPage { pagination, request, count, .. } = *page;
         let is_same = self.client.fingerprint(Some(pagination), request).is_ok_and(|it| it == next);
+        let is_single =
+            || count.n_items == 1 && !self.is_full(1) && pagination.is_of_last_record(&self.settings.records);
         let is_short = match history.n_last() {
-            Some(n_before) => count.n_items < n_before,
+            Some(n_before) => count.n_items < n_before || is_single(),
             // The request of the first page may contain the cursor, too.
             None => request.n_pages == 0 && !self.is_full(count.n_items),
         };
@@ -227,6 +229,8 @@ impl HttpSource {
                 return Ok(true);
             }
         }
+        // Pages that begin at the last record of the page before hold it again.
+        let total = total.filter(|_| !page.pagination.is_of_last_record(&self.settings.records));
         let total = total.map(|pointer| read_number(pointer, response, "total")).transpose()?.flatten();
         // A smaller number does not count the records.
         Ok(total == Some(page.n_elements()))

@@ -186,6 +186,12 @@ impl Pagination {
         }
     }
 
+    /// Whether the cursor is a field of the last record, of those at this place.
+    pub(super) fn is_of_last_record(&self, records: &Pointer) -> bool {
+        let Pagination::Cursor { cursor: CursorPlace::Body(cursor), .. } = self else { return false };
+        cursor.to_string().strip_prefix(&records.to_string()).is_some_and(|rest| rest.starts_with("/-"))
+    }
+
     /// Where cursor, page or offset are sent.
     fn sent_in(&self) -> SentIn {
         match self {

@@ -165,3 +165,24 @@ async fn empty_object_in_place_of_an_array_is_an_empty_answer() {
         run_once(&serve([json_response(json!({"data": {}}))]).await, json!({"records": "/data"})).await;
     assert_eq!(read.bodies, ["{}"]);
 }
+
+#[tokio::test]
+async fn cursor_of_the_last_row_ends_at_a_single_row_and_not_at_the_total() {
+    let server = respond(|request: &Request| {
+        let first = number(request, "from").or(number(request, "since")).expect("a number");
+        let rows: Vec<Value> = (first..9.min(first + 3)).map(|id| json!({"id": id})).collect();
+        json_response(json!({"data": rows, "total": 9}))
+    })
+    .await;
+    let pagination = json!({"type": "cursor", "cursor": "/data/-1/id", "param": "from", "total": "/total"});
+    let incremental = json!({"cursor": "id", "key": "id", "start": 0});
+    let query = json!({"since": "{{ since }}"});
+    let options =
+        json!({"records": "/data", "pagination": pagination, "incremental": incremental, "query": query});
+    let read = runs(&server, &options, 2).await;
+    assert!(read[0].len() == 9 && read[1].is_empty(), "{read:?}");
+    // A page of one row, as it was asked for, hides the rows behind it.
+    let one = json_response(json!({"data": [{"id": 1}]}));
+    let options = with(options, &json!({"query": {"limit": 1}}));
+    assert_contains(&failure_of(one, options).await, &["repeats and leads to a page that was already read"]);
+}
