@@ -389,7 +389,7 @@ fn is_limit(response: &Response, codec: Codec) -> bool {
 
 /// Whether a response is JSON, as an error is, where CSV was requested.
 fn is_json(response: &Response) -> bool {
-    response.content_type().contains("json")
-        || response.body.trim_ascii_start().starts_with(b"{")
-            && serde_json::from_slice::<IgnoredAny>(&response.body).is_ok()
+    // A gateway may send its default content type with CSV.
+    (response.content_type().contains("json") || response.body.trim_ascii_start().starts_with(b"{"))
+        && serde_json::from_slice::<IgnoredAny>(&response.body).is_ok()
 }

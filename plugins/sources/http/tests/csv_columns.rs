@@ -125,6 +125,12 @@ async fn response_that_is_not_csv_is_an_error_with_its_format() {
         let failure = run_once(&serve([csv(body)]).await, json!({"codec": "csv"})).await.failure();
         assert!(failure.contains(what), "{failure}");
     }
+    // The content type alone may be the default of a gateway.
+    let typed = |body: &str| ResponseTemplate::new(200).set_body_raw(body, "application/json");
+    let failure = run_once(&serve([typed("null")]).await, json!({"codec": "csv"})).await.failure();
+    assert!(failure.contains("expected CSV, got JSON"), "{failure}");
+    let read = run_once(&serve([typed("n\n1\n")]).await, json!({"codec": "csv"})).await;
+    assert_eq!(read.bodies, ["1"], "{read:?}");
 }
 
 #[tokio::test]
