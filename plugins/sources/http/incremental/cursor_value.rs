@@ -130,7 +130,11 @@ impl CursorValue {
     /// Whether it is so far ahead of `now` that it is more likely an error than the newest row.
     pub(crate) fn is_ahead(&self, now: Nanos) -> bool {
         const DAY: Nanos = 86_400 * SECOND;
-        self.certain_time().is_some_and(|time| time > now + DAY)
+        self.is_later_than(now + DAY)
+    }
+
+    pub(crate) fn is_later_than(&self, moment: Nanos) -> bool {
+        self.certain_time().is_some_and(|time| time > moment)
     }
 
     /// Whether it is text, or digits that can be an id beside text: with zeros in front, or more than numbers have.

@@ -45,6 +45,8 @@ pub(crate) struct IncrementalFilter {
     log: Log<LogRows>,
     n_rows_on_page: usize,
     n_older_on_page: usize,
+    /// How many pages with rows come before this one.
+    n_pages: usize,
     has_held_back: bool,
     /// The values of all rows of the walk.
     range: ValueRange,
@@ -59,6 +61,8 @@ struct GroupProgress {
     is_start: bool,
     /// The newest value so far.
     newest: Option<CursorValue>,
+    /// The newest of those that are not later than the beginning of the walk.
+    settled: Option<CursorValue>,
 }
 
 impl IncrementalFilter {
@@ -81,6 +85,7 @@ impl IncrementalFilter {
             log: Log::default(),
             n_rows_on_page: 0,
             n_older_on_page: 0,
+            n_pages: usize::from(saved.is_some()),
             has_held_back: false,
             range: ValueRange::default(),
             max_rows: MAX_ROWS,
@@ -113,6 +118,7 @@ impl IncrementalFilter {
 
     /// Begins a page, or continues the one at which the walk was interrupted.
     pub(crate) fn begin_page(&mut self, is_continued: bool) {
+        self.n_pages += usize::from(self.n_rows_on_page > 0);
         (self.n_rows_on_page, self.n_older_on_page) = (0, 0);
         if !is_continued {
             let n_delivered = self.log.lock().rows.len();
@@ -228,9 +234,12 @@ impl IncrementalFilter {
         let fresh = Group { newest: self.before.begin.clone(), ..Group::default() };
         let before = self.before.by_name.get(name).unwrap_or(&fresh);
         let newest = before.newest.clone();
-        let walk =
-            GroupProgress { threshold: before.threshold(&self.options), is_start: newest.is_none(), newest };
-        self.groups.push(walk);
+        self.groups.push(GroupProgress {
+            threshold: before.threshold(&self.options),
+            is_start: newest.is_none(),
+            settled: newest.clone(),
+            newest,
+        });
         self.group_of.insert(name.to_owned(), self.groups.len() - 1);
         self.log.lock().groups.push(name.to_owned());
         self.groups.len() - 1
@@ -238,10 +247,19 @@ impl IncrementalFilter {
 
     /// Moves the newest value of a group, unless `at` is too far ahead.
     fn see(&mut self, group: usize, at: &CursorValue) {
-        let newest = &mut self.groups[group].newest;
+        let GroupProgress { newest, settled, .. } = &mut self.groups[group];
         if !at.is_ahead(self.now) && at.is_newer(newest.as_ref()) {
             *newest = Some(at.clone());
         }
+        if !at.is_later_than(self.now) && at.is_newer(settled.as_ref()) {
+            *settled = Some(at.clone());
+        }
+    }
+
+    /// Whether rows of the pages before may have changed since the walk began, and have a value again that the walk has
+    /// passed. With the newest rows first they come before the first page.
+    fn may_have_missed_changes(&self) -> bool {
+        self.n_pages + usize::from(self.n_rows_on_page > 0) > 1 && self.options.order != Order::NewestFirst
     }
 
     fn push(&mut self, group: usize, row: KnownRow) {
@@ -268,7 +286,7 @@ impl IncrementalFilter {
         let old = old.lock();
         let groups = &self.groups;
         let is_near = |row: &&LoggedRow| {
-            let newest = groups.get(row.group as usize).and_then(|group| group.newest.as_ref());
+            let newest = groups.get(row.group as usize).and_then(|group| group.settled.as_ref());
             match (&row.at, newest) {
                 (Some(at), Some(newest)) => {
                     at.compare(&self.options.less_lag(newest)) != Some(Ordering::Less)
@@ -314,7 +332,9 @@ impl IncrementalFilter {
         let mut after = Groups { by_name: self.before.by_name.clone(), begin: None };
         self.known.forget_replaced(&mut after, log.rows.iter().map(|row| row.key));
         for (name, index) in log.groups.iter().zip(0..) {
-            let newest = self.groups.get::<usize>(index).and_then(|group| group.newest.clone());
+            let newest = self.groups.get::<usize>(index).and_then(|group| {
+                if self.may_have_missed_changes() { group.settled.clone() } else { group.newest.clone() }
+            });
             let rows = rows.remove(name.as_str()).unwrap_or_default();
             if newest.is_some() || !rows.is_empty() {
                 after.by_name.entry(name.clone()).or_default().update(rows, newest, &self.options);

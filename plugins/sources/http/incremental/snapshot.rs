@@ -74,7 +74,7 @@ impl IncrementalSnapshot {
         let rows = &log.rows[..self.len];
         let mut newest: Vec<Option<&CursorValue>> = vec![None; log.groups.len()];
         for row in rows {
-            if let Some(at) = row.at.as_ref().filter(|at| !at.is_ahead(self.now))
+            if let Some(at) = row.at.as_ref().filter(|at| !at.is_later_than(self.now))
                 && at.is_newer(newest[row.group as usize])
             {
                 newest[row.group as usize] = Some(at);

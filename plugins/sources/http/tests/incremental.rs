@@ -265,3 +265,24 @@ async fn row_that_changes_until_it_is_closed_is_emitted_with_its_changes_or_once
     let bodies = poll(json!({"cursor": "Date", "key": "Date", "compare": []})).await;
     assert_eq!(bodies.len(), 5, "{bodies:?}");
 }
+
+#[tokio::test]
+async fn row_that_changes_behind_a_walk_is_delivered_by_the_next_one() {
+    let now = std::time::UNIX_EPOCH.elapsed().unwrap().as_secs();
+    let page = |id: u64, t: u64| json_response(json!({"data": [{"id": id, "t": t}]}));
+    let end = || json_response(json!({"data": []}));
+    let server = serve(
+        [
+            [page(1, now - 100), page(2, now + 60), end()],
+            [page(1, now + 30), page(2, now + 60), end()],
+            [page(1, now + 30), page(2, now + 60), end()],
+        ]
+        .concat(),
+    )
+    .await;
+    let options = with(page_options(), &json!({"incremental": {"cursor": "t", "key": "id"}}));
+    let bodies = runs(&server, &options, 3).await;
+    assert_eq!(bodies[0].len(), 2);
+    assert_eq!(bodies[1], [json!({"id": 1, "t": now + 30}).to_string()]);
+    assert_eq!(bodies[2], [""; 0]);
+}
