@@ -34,8 +34,8 @@ pub struct Pipeline {
     pub(crate) components: Vec<Component>,
     pub(crate) dead_letter: Option<Component>,
     pub(crate) checkpoints: Checkpoints,
-    /// Whether nothing is stored; see `rehearsal.rs`.
-    pub(crate) is_rehearsal: bool,
+    /// Whether nothing is stored; see `dry_run.rs`.
+    pub(crate) stores_nothing: bool,
     /// The tests of the file.
     pub tests: Vec<TestCase>,
 }

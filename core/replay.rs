@@ -105,7 +105,7 @@ mod tests {
             ],
             dead_letter: None,
             checkpoints: Checkpoints::Saved,
-            is_rehearsal: false,
+            stores_nothing: false,
             tests: Vec::new(),
         }
     }

@@ -40,6 +40,8 @@ mod dedupe;
 mod delivery;
 /// Dead letters: envelopes, `dlq list`, `show` and `replay`.
 mod dlq;
+/// `runner test` and `run --dry-run`.
+mod dry_run;
 /// Differences between the embedded broker and Apache Kafka.
 mod embedded_broker;
 /// From topic to topic in transactions, under kills.
@@ -64,8 +66,6 @@ mod lake;
 mod oracle;
 /// Pairs of a source and a sink, killed repeatedly.
 mod pairs;
-/// `runner test` and `run --dry-run`.
-mod rehearsal;
 /// The `run` verb: reports, exit codes, limits.
 mod run;
 /// Several files in one `run`.

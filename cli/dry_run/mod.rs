@@ -20,11 +20,11 @@ use crate::signals::Shutdown;
 /// Runs the pipelines as dry runs, each with the first `n_records` of every source.
 pub(crate) fn run(pipelines: Vec<Pipeline>, n_records: u64, arguments: &RunArguments) -> Exit {
     let mut traces = Vec::new();
-    let mut rehearsals = Vec::new();
+    let mut dry_runs = Vec::new();
     for pipeline in pipelines {
         let trace = Arc::new(Trace::new(&pipeline));
         let observer: Arc<dyn Observer> = Arc::clone(&trace) as _;
-        rehearsals.push(pipeline.into_dry_run(n_records, &observer));
+        dry_runs.push(pipeline.into_dry_run(n_records, &observer));
         traces.push(trace);
     }
     let runtime = match Runtime::new().context("starting the async runtime") {
@@ -32,7 +32,7 @@ pub(crate) fn run(pipelines: Vec<Pipeline>, n_records: u64, arguments: &RunArgum
         Err(error) => return Exit::from_error(&error),
     };
     let shutdown = Shutdown::default();
-    let outcomes = runtime.block_on(run_all(rehearsals, arguments, &shutdown));
+    let outcomes = runtime.block_on(run_all(dry_runs, arguments, &shutdown));
     run_many::shutdown_runtime(runtime, outcomes.as_deref().unwrap_or_default());
     let shown = outcomes.and_then(|outcomes| print_traces(&traces).map(|()| outcomes));
     let outcomes = match shown {

@@ -242,7 +242,7 @@ impl Assembly<'_> {
                     components,
                     dead_letter,
                     checkpoints: Checkpoints::Saved,
-                    is_rehearsal: false,
+                    stores_nothing: false,
                     tests: top.options.tests,
                 };
                 Ok((pipeline, warnings))

@@ -146,7 +146,7 @@ impl Output for StageOutput<'_> {
     }
 
     async fn sleep_until_or_stop(&mut self, deadline: Instant) -> Flow {
-        if self.node.is_rehearsal {
+        if self.node.stores_nothing {
             return if self.node.stop.is_cancelled() { Break(StopReason::Requested) } else { Continue(()) };
         }
         tokio::select! {

@@ -29,8 +29,8 @@ pub(crate) struct Node {
     pub(crate) retry: RetryLimits,
     pub(crate) pipeline: Arc<str>,
     pub(crate) rejects: RejectsTo,
-    /// Whether this is a rehearsal: no sink stores records, and pauses are skipped. See `rehearsal.rs`.
-    pub(crate) is_rehearsal: bool,
+    /// Whether this is a dry run or a test: no sink stores records, and pauses are skipped. See `dry_run.rs`.
+    pub(crate) stores_nothing: bool,
 }
 
 /// Where the records go that a component rejects.
@@ -72,7 +72,7 @@ impl Node {
         let indices: Vec<usize> = rejects.iter().map(|(index, _)| *index).collect();
         let mut bad = batch.extract(&indices);
         for (record, (_, reason)) in bad.records_mut().iter_mut().zip(&rejects) {
-            if !self.is_rehearsal {
+            if !self.stores_nothing {
                 tracing::warn!(component = self.name(), "{}: {}", describe(record), without_values(reason));
             }
             self.counters.observe(Event::Rejected(record, reason));

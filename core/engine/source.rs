@@ -42,7 +42,7 @@ impl SourceTask {
         let commit_loop = CommitLoop {
             node: self.node.clone(),
             tracker: Arc::clone(&self.tracker),
-            committer: if self.node.is_rehearsal { None } else { self.source.committer() },
+            committer: if self.node.stores_nothing { None } else { self.source.committer() },
             entries: self.entries.clone(),
             gate: self.gate.clone(),
             input_ended: input_ended.clone(),

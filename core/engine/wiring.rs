@@ -62,7 +62,7 @@ pub(super) async fn wire(
     control: &Arc<Control>,
 ) -> Result<ControlFlow<StopReason, Wired>, RunFailure> {
     let (retry, batch, name) = (pipeline.retry, pipeline.batch, Arc::from(pipeline.name.as_str()));
-    let is_rehearsal = pipeline.is_rehearsal;
+    let stores_nothing = pipeline.stores_nothing;
     let mut wires = wires(pipeline, options.from_start)?;
     let is_open = open_all(&mut wires, retry, options.from_start, control).await?;
     if let Break(reason) = is_open {
@@ -83,7 +83,7 @@ pub(super) async fn wire(
             Some(it) if it == index => RejectsTo::NothingElse,
             Some(it) => RejectsTo::DeadLetters(senders[it].clone()),
         },
-        is_rehearsal,
+        stores_nothing,
     };
     let in_flight = Arc::new(InFlight::new(batch.in_flight));
     let mut wired = Wired { tasks: JoinSet::new(), trackers: Vec::new() };

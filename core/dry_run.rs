@@ -1,4 +1,4 @@
-//! Rehearsals: runs of a pipeline that store nothing and move no position.
+//! Runs that store nothing and move no position: dry runs and tests.
 //!
 //! A dry run reads the real sources. A test reads given records or files.
 
@@ -46,7 +46,7 @@ impl Pipeline {
             };
         }
         self.checkpoints = Checkpoints::ReadOnly;
-        self.rehearse(observer)
+        self.replace_sinks(observer)
     }
 
     /// A pipeline in which the named components are replaced by what they are given, and in which
@@ -96,11 +96,11 @@ impl Pipeline {
         }
         self.components = components;
         self.checkpoints = Checkpoints::Ignored;
-        Ok(self.rehearse(observer))
+        Ok(self.replace_sinks(observer))
     }
 
     /// Replaces the sinks, and tells the observer what happens at each component.
-    fn rehearse(mut self, observer: &Arc<dyn Observer>) -> Pipeline {
+    fn replace_sinks(mut self, observer: &Arc<dyn Observer>) -> Pipeline {
         for component in &mut self.components {
             let observation = Observation::new(&component.name, observer);
             let built = std::mem::replace(&mut component.built, Built::Sink(Box::new(Discard)));
@@ -122,7 +122,7 @@ impl Pipeline {
             counters: Arc::new(Counters::default()),
             is_dead_letter: true,
         });
-        self.is_rehearsal = true;
+        self.stores_nothing = true;
         self
     }
 }
