@@ -26,10 +26,10 @@ const COUNTS: &str = "runner::repeats";
 
 /// Lets the first warning of a kind pass, and counts the others.
 #[derive(Clone, Default)]
-pub(crate) struct Repeats(Arc<Mutex<HashMap<Place, Window>>>);
+pub(crate) struct Repeats(Arc<Mutex<HashMap<CallSite, Window>>>);
 
 /// A line of code, and the component that it warns about.
-type Place = (Identifier, String);
+type CallSite = (Identifier, String);
 
 struct Window {
     started: Instant,
@@ -95,14 +95,14 @@ fn log(Count { component, n, seconds, last }: Count) {
 }
 
 impl Repeats {
-    fn windows(&self) -> MutexGuard<'_, HashMap<Place, Window>> {
+    fn windows(&self) -> MutexGuard<'_, HashMap<CallSite, Window>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether a warning is the first of its kind.
-    fn is_first(&self, place: Place, message: String, now: Instant) -> bool {
+    fn is_first(&self, call_site: CallSite, message: String, now: Instant) -> bool {
         let mut windows = self.windows();
-        let window = windows.entry(place).or_insert_with(|| Window {
+        let window = windows.entry(call_site).or_insert_with(|| Window {
             started: now,
             kinds: HashMap::new(),
             others: Hidden::default(),
@@ -219,7 +219,7 @@ mod tests {
         }
     }
 
-    fn place(component: &str) -> Place {
+    fn call_site(component: &str) -> CallSite {
         (Identifier(&Line), component.to_owned())
     }
 
@@ -240,26 +240,26 @@ mod tests {
         let (repeats, start) = (Repeats::default(), Instant::now());
         let at = |seconds| start + Duration::from_secs(seconds);
         let shown: Vec<bool> = (0..100)
-            .map(|n| repeats.is_first(place("lake"), format!("try {n} failed"), at(n / 25)))
+            .map(|n| repeats.is_first(call_site("lake"), format!("try {n} failed"), at(n / 25)))
             .collect();
         assert_eq!(shown.iter().filter(|shown| **shown).count(), 1);
-        assert!(shown[0] && repeats.is_first(place("other"), "try 1 failed".into(), at(4)));
+        assert!(shown[0] && repeats.is_first(call_site("other"), "try 1 failed".into(), at(4)));
         assert_eq!(repeats.take_counts(at(9), WINDOW), []);
         let count =
             |n, seconds, last: &str| Count { component: "lake".into(), n, seconds, last: last.into() };
         assert_eq!(repeats.take_counts(at(10), WINDOW), [count(99, 10.0, "try 99 failed")]);
         // It is still repeated, so only its count is shown.
-        assert!(!repeats.is_first(place("lake"), "try 100 failed".into(), at(12)));
+        assert!(!repeats.is_first(call_site("lake"), "try 100 failed".into(), at(12)));
         assert_eq!(repeats.take_counts(at(13), Duration::ZERO), [count(1, 3.0, "try 100 failed")]);
         assert_eq!(repeats.take_counts(at(30), WINDOW), []);
-        assert!(repeats.is_first(place("lake"), "try 101 failed".into(), at(31)));
+        assert!(repeats.is_first(call_site("lake"), "try 101 failed".into(), at(31)));
     }
 
     #[test]
-    fn many_kinds_of_one_place_are_counted_together() {
+    fn many_kinds_of_one_call_site_are_counted_together() {
         let (repeats, now) = (Repeats::default(), Instant::now());
         let texts = (0..100).map(|n| "x".repeat(n));
-        let n_shown = texts.filter(|text| repeats.is_first(place("lake"), text.clone(), now)).count();
+        let n_shown = texts.filter(|text| repeats.is_first(call_site("lake"), text.clone(), now)).count();
         assert_eq!(n_shown, MAX_KINDS);
         let counts = repeats.take_counts(now + WINDOW, WINDOW);
         assert_eq!(counts.iter().map(|count| count.n).sum::<u64>(), 100 - MAX_KINDS as u64);

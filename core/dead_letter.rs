@@ -74,7 +74,7 @@ struct Envelope<'a> {
     pipeline: Cow<'a, str>,
     component: Cow<'a, str>,
     time: Cow<'a, str>,
-    origin: Place<'a>,
+    origin: LetterOrigin<'a>,
     entry: Option<EntryText>,
     /// The source that has counted the entry, and its state.
     source: Option<Cow<'a, str>>,
@@ -98,7 +98,7 @@ struct Envelope<'a> {
 }
 
 #[derive(Serialize, Deserialize)]
-struct Place<'a> {
+struct LetterOrigin<'a> {
     stream: Cow<'a, str>,
     lane: i32,
     offset: u64,
@@ -173,7 +173,7 @@ impl<'a> Envelope<'a> {
             pipeline: pipeline.into(),
             component: component.into(),
             time: time.into(),
-            origin: Place {
+            origin: LetterOrigin {
                 stream: record.origin.source.as_str().into(),
                 lane: record.origin.partition,
                 offset: record.origin.offset,
@@ -196,7 +196,7 @@ impl<'a> Envelope<'a> {
     }
 
     fn open(self) -> Result<DeadLetter> {
-        let Place { stream, lane, offset, part } = self.origin;
+        let LetterOrigin { stream, lane, offset, part } = self.origin;
         let body = match (read(self.body, self.body_base64).context("`body_base64`")?, self.table) {
             (None, _) => Body::Tombstone,
             (Some(bytes), None) => Body::Bytes(bytes),

@@ -12,7 +12,7 @@ use crate::plugin::{Built, Kind};
 use crate::progress::{Counters, Gauges, get};
 use crate::sink::{CrawlerDefinition, Sink};
 use crate::source::{Replay, without_text};
-use crate::state_place::StatePlace;
+use crate::state_folder::StateFolder;
 use crate::test_case::TestCase;
 
 /// The name that the dead-letter sink has in messages and reports.
@@ -25,7 +25,7 @@ pub struct Pipeline {
     /// The file it was read from, as the user wrote it.
     pub file: PathBuf,
     /// Where its checkpoints are stored.
-    pub(crate) state: StatePlace,
+    pub(crate) state: StateFolder,
     /// What is odd about the file.
     pub warnings: Option<Box<Diagnostics>>,
     pub(crate) batch: BatchLimits,

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 /// Where a record is in the reading order of its source, in this run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Place {
+pub struct ReadOrder {
     /// The source, by a number that it has in this run.
     pub source: usize,
     /// How many items the source had read before. The parts of a split record have the same.
@@ -20,7 +20,7 @@ pub struct Place {
 ///
 /// A checkpoint holds, with the position of a source, the state that the records before this
 /// position have left, and nothing of the records after it: they will be read again. So the
-/// transform notes for each record its [`Place`], before it sends it on, and the engine says how
+/// transform notes for each record its [`ReadOrder`], before it sends it on, and the engine says how
 /// far all has been delivered. A source that keeps its position in another system has no
 /// checkpoint, and its records leave no state.
 pub trait SavedState: Send + Sync {

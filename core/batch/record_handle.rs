@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::ack::BatchTracker;
-use crate::saved_state::Place;
+use crate::saved_state::ReadOrder;
 
 /// A record that was sent on, to find out whether it has ended.
 #[derive(Clone, Debug)]
@@ -14,8 +14,8 @@ pub struct RecordHandle {
 
 impl RecordHandle {
     /// Where the record is in the reading order of its source.
-    pub fn place(&self) -> Place {
-        Place { source: self.tracker.source(), item: self.tracker.place(self.item) }
+    pub fn read_order(&self) -> ReadOrder {
+        ReadOrder { source: self.tracker.source(), item: self.tracker.place(self.item) }
     }
 
     /// Whether all records that stand for the same item of the source have been delivered,

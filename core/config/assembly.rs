@@ -14,7 +14,7 @@ use super::option_spans::OptionSpans;
 use super::test_cases::TestCases;
 use super::text_places::place_in_file;
 use super::{LoadContext, is_plain_name};
-use super::{outputs, state_folder, transaction};
+use super::{find_state_folder, outputs, transaction};
 use crate::build_context::{BuildContext, Upstream};
 use crate::checkpoint::Checkpoints;
 use crate::diagnostics::{Diagnostic, OtherFile};
@@ -25,7 +25,7 @@ use crate::plugin::{Built, Kind};
 use crate::progress::{Counters, Gauges};
 use crate::redaction::Redaction;
 use crate::source::Replay;
-use crate::state_place::StatePlace;
+use crate::state_folder::StateFolder;
 use crate::text_error::{TextError, Warnings};
 
 /// All that is needed to build the components.
@@ -222,14 +222,13 @@ impl Assembly<'_> {
         }
         let tests = TestCases { tests: &top.options.tests, spans: &top.spans };
         errors.extend(tests.check_built(&mut components));
-        let state = state_folder::find(load, top.options.data_dir.as_deref(), &folder, &name)
-            // No folder is needed by a pipeline that keeps no checkpoint.
-            .or_else(
-                |message| {
-                    if keep_checkpoints(&components) { Err(message) } else { Ok(StatePlace::default()) }
-                },
-            )
-            .map_err(|message| errors.push(Diagnostic::of_file(message)));
+        let state =
+            find_state_folder::find(load, top.options.data_dir.as_deref(), &folder, &name)
+                // No folder is needed by a pipeline that keeps no checkpoint.
+                .or_else(|message| {
+                    if keep_checkpoints(&components) { Err(message) } else { Ok(StateFolder::default()) }
+                })
+                .map_err(|message| errors.push(Diagnostic::of_file(message)));
         match state {
             Ok(state) if errors.is_empty() => {
                 let pipeline = Pipeline {

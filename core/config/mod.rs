@@ -6,6 +6,7 @@
 mod assembly;
 mod component;
 mod crawled;
+mod find_state_folder;
 mod graph;
 mod interpolation;
 mod leaves;
@@ -17,7 +18,6 @@ mod outputs;
 mod redaction;
 #[cfg(test)]
 mod redaction_tests;
-mod state_folder;
 mod test_cases;
 #[cfg(test)]
 pub(crate) mod test_plugins;

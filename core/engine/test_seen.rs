@@ -8,8 +8,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::{
-    Batch, BuildContext, Flow, Mapped, Output, Place, Plugin, RecordHandle, Result, SavedState, Transform,
-    TransformConfig, async_trait,
+    Batch, BuildContext, Flow, Mapped, Output, Plugin, ReadOrder, RecordHandle, Result, SavedState,
+    Transform, TransformConfig, async_trait,
 };
 
 crate::register! { Plugin::transform::<SeenConfig>("test_seen") }
@@ -40,7 +40,7 @@ struct Keys {
     /// For each source with a checkpoint: the keys before its position.
     covered: BTreeMap<usize, HashSet<u64>>,
     /// Where the other keys have passed.
-    passed: Vec<(Place, u64)>,
+    passed: Vec<(ReadOrder, u64)>,
 }
 
 impl SavedState for Mutex<Keys> {
@@ -55,8 +55,8 @@ impl SavedState for Mutex<Keys> {
     fn advance(&self, source: usize, n_items: u64) {
         let keys = &mut *self.lock().unwrap();
         let covered = keys.covered.get_mut(&source).expect("it has resumed");
-        keys.passed.retain(|(place, key)| {
-            let is_covered = place.source == source && place.item < n_items;
+        keys.passed.retain(|(order, key)| {
+            let is_covered = order.source == source && order.item < n_items;
             if is_covered {
                 covered.insert(*key);
             }
@@ -75,18 +75,18 @@ impl Transform for Seen {
         let mut handles = batch.handles().into_iter();
         let rejects = batch.map(|record| {
             let handle = handles.next().expect("each record has a handle");
-            let place = handle.place();
+            let order = handle.read_order();
             let key = record.value().unwrap().as_u64().unwrap() % self.divisor;
             let mut keys = self.seen.lock().unwrap();
             if keys.all.insert(key) {
                 keys.sent.insert(key, handle);
-                if keys.covered.contains_key(&place.source) {
-                    keys.passed.push((place, key));
+                if keys.covered.contains_key(&order.source) {
+                    keys.passed.push((order, key));
                 }
                 return Mapped::Keep;
             }
             match keys.sent.get(&key) {
-                Some(other) if other.place().source != place.source || other.place() > place => {
+                Some(other) if other.read_order().source != order.source || other.read_order() > order => {
                     Mapped::FilterWith(other.clone())
                 }
                 _ => Mapped::Filter,

@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use anyhow::{Context as _, ensure};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use runner_core::{Mapped, Place, RecordHandle, Result, SavedState};
+use runner_core::{Mapped, ReadOrder, RecordHandle, Result, SavedState};
 use serde_json::Value;
 
 use super::key::Key;
@@ -61,7 +61,7 @@ impl State {
 #[derive(Default)]
 struct InFlight {
     by_key: HashMap<Key, RecordHandle>,
-    places: HashSet<Place>,
+    orders: HashSet<ReadOrder>,
     /// Records that have ended are removed once there are so many.
     limit: usize,
 }
@@ -70,10 +70,10 @@ impl InFlight {
     fn add(&mut self, key: Key, handle: RecordHandle) {
         if self.by_key.len() >= self.limit {
             self.by_key.retain(|_, handle| !handle.has_ended());
-            self.places = self.by_key.values().map(RecordHandle::place).collect();
+            self.orders = self.by_key.values().map(RecordHandle::read_order).collect();
             self.limit = 2 * self.by_key.len() + 1024;
         }
-        self.places.insert(handle.place());
+        self.orders.insert(handle.read_order());
         self.by_key.insert(key, handle);
     }
 }
@@ -81,8 +81,8 @@ impl InFlight {
 impl Keys {
     /// What becomes of a record: it passes if no equal one is known.
     pub(super) fn decide(&mut self, key: Key, handle: RecordHandle) -> Mapped {
-        let place = handle.place();
-        if self.passes(key, place) {
+        let order = handle.read_order();
+        if self.passes(key, order) {
             self.in_flight.add(key, handle);
             return Mapped::Keep;
         }
@@ -90,7 +90,9 @@ impl Keys {
         // same source, nothing after it is committed before it is delivered. A record of which
         // another part has passed follows none, so that no two records wait for each other.
         match self.in_flight.by_key.get(&key) {
-            Some(other) if !is_before(other.place(), place) && !self.in_flight.places.contains(&place) => {
+            Some(other)
+                if !is_before(other.read_order(), order) && !self.in_flight.orders.contains(&order) =>
+            {
                 Mapped::FilterWith(other.clone())
             }
             _ => Mapped::Filter,
@@ -98,18 +100,18 @@ impl Keys {
     }
 
     /// Whether no equal record is known.
-    pub(super) fn passes(&mut self, key: Key, place: Place) -> bool {
+    pub(super) fn passes(&mut self, key: Key, order: ReadOrder) -> bool {
         let passed = !self.known.contains(key);
         self.known.meet(key);
-        if let Some(source) = self.sources.get_mut(&place.source) {
-            source.note(Met { item: place.item, key, passed });
+        if let Some(source) = self.sources.get_mut(&order.source) {
+            source.note(Met { item: order.item, key, passed });
         }
         passed
     }
 }
 
 /// Whether the same source has read one before the other.
-fn is_before(one: Place, other: Place) -> bool {
+fn is_before(one: ReadOrder, other: ReadOrder) -> bool {
     one.source == other.source && one.item <= other.item
 }
 

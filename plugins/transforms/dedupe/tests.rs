@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use proptest::prelude::*;
 use runner_core::testing::{Collected, apply, batch, context, record, records};
-use runner_core::{Column, ColumnType, Place, Row, Table, TableHeader};
+use runner_core::{Column, ColumnType, ReadOrder, Row, Table, TableHeader};
 use serde_json::{Value, json};
 
 use super::*;
@@ -164,7 +164,7 @@ fn resumed(saved: Option<&Value>, capacity: usize) -> State {
 }
 
 fn passes(state: &State, key: u128, item: u64) -> bool {
-    state.lock().passes(key, Place { source: 0, item })
+    state.lock().passes(key, ReadOrder { source: 0, item })
 }
 
 proptest! {
@@ -209,7 +209,7 @@ fn key_is_saved_with_the_record_that_has_passed() {
 #[test]
 fn source_without_a_checkpoint_leaves_no_state() {
     let state = resumed(None, 9);
-    assert!(state.lock().passes(1, Place { source: 4, item: 0 }));
+    assert!(state.lock().passes(1, ReadOrder { source: 4, item: 0 }));
     assert!(!passes(&state, 1, 0));
     state.advance(4, 1);
     state.advance(0, 1);

@@ -24,7 +24,7 @@ use replay_lock::ReplayLock;
 use retried::{PATIENCE, retried};
 
 /// A letter in the topic.
-type Place = (i32, i64);
+type PartitionOffset = (i32, i64);
 
 /// The dead letters of one pipeline in one topic.
 #[derive(Clone)]
@@ -41,7 +41,7 @@ pub(super) struct TopicLetters {
 #[derive(Default)]
 pub(super) struct State {
     /// The letters of the replay that have not been removed.
-    pending: BTreeSet<Place>,
+    pending: BTreeSet<PartitionOffset>,
     /// Where the letters began in each partition when they were last read.
     starts: BTreeMap<i32, i64>,
     /// The end of each partition when the letters were last read.
@@ -220,17 +220,17 @@ impl LetterStore for TopicLetters {
 
     /// Writes the kept letters again, since the offset moves past them.
     async fn end(&self, kept: &[LetterId]) -> Result<(), Failure> {
-        let kept: BTreeSet<Place> = kept.iter().map(place).collect::<Result<_>>()?;
+        let kept: BTreeSet<PartitionOffset> = kept.iter().map(place).collect::<Result<_>>()?;
         // What was not delivered is pending: the offset stays before it, and before what comes after it.
         let first_undelivered: BTreeMap<i32, i64> = {
             let state = self.state();
             let undelivered = state.pending.iter().rev().filter(|place| !kept.contains(place));
             undelivered.copied().collect()
         };
-        let is_passed = |(partition, offset): &Place| {
+        let is_passed = |(partition, offset): &PartitionOffset| {
             first_undelivered.get(partition).is_none_or(|undelivered| offset < undelivered)
         };
-        let passed: BTreeSet<Place> = kept.into_iter().filter(is_passed).collect();
+        let passed: BTreeSet<PartitionOffset> = kept.into_iter().filter(is_passed).collect();
         if passed.is_empty() {
             return self.blocking(TopicLetters::commit).await;
         }
@@ -250,7 +250,7 @@ impl LetterStore for TopicLetters {
     }
 }
 
-fn place(id: &LetterId) -> Result<Place> {
+fn place(id: &LetterId) -> Result<PartitionOffset> {
     let parsed = id
         .place
         .split_once('/')

@@ -9,7 +9,7 @@ use crate::checkpoint::{Checkpoint, checkpoints};
 
 /// Where the checkpoints of a pipeline are stored.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct StatePlace {
+pub(crate) struct StateFolder {
     pub(crate) path: PathBuf,
     /// Other names of `path`, for other ways to the folder of the pipeline file.
     pub(crate) aliases: Vec<PathBuf>,
@@ -21,9 +21,9 @@ pub(crate) struct StatePlace {
     spellings: Vec<PathBuf>,
 }
 
-impl StatePlace {
+impl StateFolder {
     pub(crate) fn new(base: PathBuf, spellings: Vec<PathBuf>) -> Self {
-        StatePlace { base, spellings, ..StatePlace::default() }
+        StateFolder { base, spellings, ..StateFolder::default() }
     }
 
     /// The folder of the pipeline file, for a new checkpoint.
@@ -95,9 +95,9 @@ fn move_paths(value: &mut Value, old: &str, new: &str) {
 }
 
 /// A place without other names, for tests and for pipelines that have no file.
-impl From<&Path> for StatePlace {
+impl From<&Path> for StateFolder {
     fn from(path: &Path) -> Self {
-        StatePlace { path: path.to_owned(), ..StatePlace::default() }
+        StateFolder { path: path.to_owned(), ..StateFolder::default() }
     }
 }
 
@@ -116,7 +116,7 @@ mod tests {
 
     #[test]
     fn paths_in_the_folder_of_the_file_follow_it() {
-        let place = StatePlace::new("/srv/2".into(), vec!["/srv/2".into(), "/srv/1".into()]);
+        let place = StateFolder::new("/srv/2".into(), vec!["/srv/2".into(), "/srv/1".into()]);
         let identity = "/srv/1/a.csv, /srv/11/b.csv";
         for folder in [Some("/srv/1"), None] {
             let moved = place.moved_here(saved(folder, identity));

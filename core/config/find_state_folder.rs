@@ -3,15 +3,15 @@
 use std::path::{Component, Path, PathBuf, absolute};
 
 use super::LoadContext;
-use crate::state_place::StatePlace;
+use crate::state_folder::StateFolder;
 
-/// The place of the checkpoints of the pipeline `name` whose file is in `folder`; `option` is its `data_dir`.
+/// The folder of the checkpoints of the pipeline `name` whose file is in `folder`; `option` is its `data_dir`.
 pub(super) fn find(
     load: &LoadContext,
     option: Option<&str>,
     folder: &Path,
     name: &str,
-) -> Result<StatePlace, String> {
+) -> Result<StateFolder, String> {
     let variable = |name: &str| (load.lookup)(name).filter(|value| !value.is_empty());
     let canonical = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
     let shell = variable("PWD").map(PathBuf::from);
@@ -26,9 +26,9 @@ pub(super) fn find(
         .map(PathBuf::from)
         .or_else(|| variable("HOME").map(|home| Path::new(&home).join(".local/state")))
         .map(|state| state.join("runner"));
-    let mut place = StatePlace::new(base_of(folder), vec![canonical.clone(), spelled.clone()]);
+    let mut state = StateFolder::new(base_of(folder), vec![canonical.clone(), spelled.clone()]);
     if let Some(path) = given.next() {
-        place.path = path;
+        state.path = path;
     } else {
         let root = root
             .as_ref()
@@ -40,13 +40,13 @@ pub(super) fn find(
             |folder: &Path| root.join(format!("{name}-{:08x}", fingerprint(&folder.to_string_lossy())));
         let names = [of_folder(&spelled), of_folder(&canonical)];
         let existing = names.iter().find_map(|path| path.canonicalize().ok());
-        place.path = existing.unwrap_or_else(|| of_folder(&canonical));
-        place.aliases = names.into();
+        state.path = existing.unwrap_or_else(|| of_folder(&canonical));
+        state.aliases = names.into();
     }
     let siblings = root.iter().flat_map(|root| siblings(root, name));
-    place.others = given.chain(siblings).filter(|other| !is_same(other, &place.path)).collect();
-    place.others.dedup();
-    Ok(place)
+    state.others = given.chain(siblings).filter(|other| !is_same(other, &state.path)).collect();
+    state.others.dedup();
+    Ok(state)
 }
 
 /// The folder as the user reaches it: absolute, with its links.
@@ -121,11 +121,11 @@ mod tests {
             symlink(self.path(release), self.path("current")).unwrap();
         }
 
-        fn find(&self, folder: &str) -> StatePlace {
+        fn find(&self, folder: &str) -> StateFolder {
             self.find_with(&self.path(folder), &[])
         }
 
-        fn find_with(&self, folder: &Path, variables: &[(&str, PathBuf)]) -> StatePlace {
+        fn find_with(&self, folder: &Path, variables: &[(&str, PathBuf)]) -> StateFolder {
             let home = ("HOME", self.path("home"));
             let lookup = |wanted: &str| {
                 let found = variables.iter().chain([&home]).find(|(name, _)| *name == wanted);
@@ -138,10 +138,10 @@ mod tests {
 
         /// Starts a run, which creates the folder.
         fn run(&self, folder: &str) -> PathBuf {
-            let place = self.find(folder);
-            std::fs::create_dir_all(&place.path).unwrap();
-            place.link_aliases().unwrap();
-            place.path.canonicalize().unwrap()
+            let state = self.find(folder);
+            std::fs::create_dir_all(&state.path).unwrap();
+            state.link_aliases().unwrap();
+            state.path.canonicalize().unwrap()
         }
     }
 
@@ -183,9 +183,9 @@ mod tests {
     fn other_projects_have_other_folders_which_are_named() {
         let machine = Machine::new();
         let first = machine.run("releases/1");
-        let place = machine.find("other");
-        assert_ne!(place.path, first);
-        assert_eq!(place.others, std::slice::from_ref(&first));
+        let state = machine.find("other");
+        assert_ne!(state.path, first);
+        assert_eq!(state.others, std::slice::from_ref(&first));
         let given = machine.find_with(&machine.path("other"), &[("RUNNER_DATA_DIR", machine.path("state"))]);
         assert_eq!((given.path, given.others), (machine.path("state/p"), vec![first]));
     }
