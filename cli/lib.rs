@@ -16,7 +16,7 @@ mod pipeline_file;
 mod plugins;
 mod progress;
 mod query;
-mod repeats;
+mod repeated_warnings;
 mod report_file;
 mod rows;
 mod run;

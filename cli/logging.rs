@@ -11,7 +11,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer as _};
 
 use crate::arguments::{Common, LogFormat};
-use crate::repeats;
+use crate::repeated_warnings;
 
 /// Library messages below these levels are of no use to the user.
 const LIBRARY_LEVELS: &str = "hyper=warn,hyper_util=warn,reqwest=warn,h2=warn,rustls=warn,aws_config=error,\
@@ -28,7 +28,7 @@ pub(crate) fn start_at(default: &str, common: &Common, bars: &MultiProgress) -> 
     let level = common.log_level.as_deref().unwrap_or(default);
     let filter =
         EnvFilter::try_new(directives(level)?).map_err(|error| anyhow!("--log-level {level}: {error}"))?;
-    let repeats = repeats::start().context("starting the logger")?;
+    let repeated_warnings = repeated_warnings::start().context("starting the logger")?;
     let layer = tracing_subscriber::fmt::layer()
         .with_target(false)
         .with_ansi(common.color.on_stderr())
@@ -37,7 +37,7 @@ pub(crate) fn start_at(default: &str, common: &Common, bars: &MultiProgress) -> 
         LogFormat::Text => layer.compact().boxed(),
         LogFormat::Json => layer.json().flatten_event(true).boxed(),
     };
-    let started = tracing_subscriber::registry().with(filter).with(repeats).with(layer).try_init();
+    let started = tracing_subscriber::registry().with(filter).with(repeated_warnings).with(layer).try_init();
     started.map_err(|error| anyhow!("starting the logger: {error}"))
 }
 

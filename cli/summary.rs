@@ -8,11 +8,11 @@ use runner_core::{ComponentReport, Failure, PipelineReport, Status};
 
 use crate::arguments::{Common, LogFormat};
 use crate::exit::{print_error, print_message};
-use crate::repeats;
+use crate::repeated_warnings;
 
 /// Shows the outcome of each pipeline, then the errors of those that failed.
 pub(crate) fn show_all<'a>(reports: impl Iterator<Item = &'a PipelineReport>, common: &Common) {
-    repeats::log_counts();
+    repeated_warnings::log_counts();
     if common.log_format == LogFormat::Json {
         // A program reads stderr as JSON lines, so nothing else goes there.
         return reports.for_each(log);

@@ -1,4 +1,4 @@
-//! Pairs of a source and a sink that the stock flow does not have, killed repeatedly: the promises of the table in
+//! Pairs of a source and a sink that the stock flow does not have, killed repeatedly: the guarantees of the table in
 //! docs/reliability.md.
 
 use std::collections::{BTreeMap, BTreeSet};

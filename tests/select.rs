@@ -1,4 +1,4 @@
-//! The transform `select`: a promised table from CSV rows, and the errors of its options.
+//! The transform `select`: a table with declared columns from CSV rows, and the errors of its options.
 
 use crate::support::TestEnv;
 
@@ -33,7 +33,7 @@ Rank = { type = "integer", default = 1 }
 "#;
 
 #[test]
-fn csv_rows_become_the_promised_table() {
+fn csv_rows_become_the_declared_table() {
     let env = TestEnv::new();
     env.write("prices.csv", PRICES);
     env.write("p.toml", pipeline(FIELDS, TO_JSON));

@@ -64,20 +64,20 @@ pub async fn source_resumes(mut build: impl AsyncFnMut() -> Box<dyn Source>) {
 }
 
 /// A read that is cancelled loses nothing: a new source that resumes from the last position reads
-/// everything after it. Every future is polled for at most `patience` before it is dropped.
+/// everything after it. Every future is polled for at most `poll_for` before it is dropped.
 pub async fn source_survives_cancelled_reads(
     mut build: impl AsyncFnMut() -> Box<dyn Source>,
-    patience: Duration,
+    poll_for: Duration,
 ) {
     let keeps_position = build().await.replay() != Replay::External;
     let mut whole = SourceDriver::open(build().await, &Start::default()).await.expect("opening");
     let all = whole.read(usize::MAX).await.expect("reading").bodies();
     whole.close().await.expect("closing");
     let (mut read, mut start) = (Vec::new(), Start::default());
-    let mut patience = patience;
+    let mut poll_for = poll_for;
     while read.len() < all.len() {
         let mut source = SourceDriver::open(build().await, &start).await.expect("opening");
-        if let Ok(some) = timeout(patience, source.read(1)).await {
+        if let Ok(some) = timeout(poll_for, source.read(1)).await {
             let some = some.expect("reading");
             let n_items = some.records.len() + some.n_rejects;
             read.extend(some.bodies());
@@ -87,7 +87,7 @@ pub async fn source_survives_cancelled_reads(
             }
         }
         // The first reads are cancelled at once, the later ones after some time.
-        patience = (patience * 2).max(Duration::from_millis(1));
+        poll_for = (poll_for * 2).max(Duration::from_millis(1));
         source.close().await.expect("closing");
     }
     assert_eq!(read, all);

@@ -86,7 +86,7 @@ fn program_of_any_text_is_refused_or_runs_on_any_record() {
 }
 
 #[test]
-fn select_of_any_fields_is_refused_or_keeps_its_promise() {
+fn select_of_any_fields_is_refused_or_gives_the_declared_fields() {
     bounded("select", crate::select);
 }
 

@@ -1,4 +1,4 @@
-//! The names of objects: folders by fields of the records, names that promise a format, and what they mean for the table.
+//! The names of objects: folders by fields of the records, names that end as a format does, and what they mean for the table.
 
 use super::{crawl, query, s3, validate};
 use crate::support::TestEnv;
@@ -83,7 +83,7 @@ fn folder_with_a_fixed_value_is_a_partition_of_the_default_target() {
 }
 
 #[test]
-fn object_that_is_not_what_its_name_promises_is_warned_of_once() {
+fn object_that_is_not_what_its_name_says_is_warned_of_once() {
     let mut env = TestEnv::new();
     let cloud = Cloud::start(&env, &["--data", "data"]);
     cloud.configure(&mut env);

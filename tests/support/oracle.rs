@@ -29,7 +29,7 @@ struct Checkpoint {
     ends: Vec<i64>,
 }
 
-/// A broken promise.
+/// A broken guarantee.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Violation {
     /// This entry is missing.

@@ -100,7 +100,7 @@ pub struct Page {
 /// How long transient errors, such as those of a throttled request, are retried.
 const RETRY_TIMEOUT: Duration = Duration::from_mins(2);
 /// How long an outage may last while a query runs.
-const OUTAGE: Duration = Duration::from_secs(30);
+const OUTAGE_TIMEOUT: Duration = Duration::from_secs(30);
 /// The first and the longest pause before a request is tried again.
 const RETRY_MIN: Duration = Duration::from_millis(200);
 const RETRY_MAX: Duration = Duration::from_secs(3);
@@ -213,7 +213,7 @@ impl Client {
     pub async fn wait(&self, id: &str, mut progress: impl FnMut(&QueryState)) -> Result<CompletedQuery> {
         let mut pause = POLL_MIN;
         loop {
-            match self.retry("waiting for the query", OUTAGE, || self.state(id)).await? {
+            match self.retry("waiting for the query", OUTAGE_TIMEOUT, || self.state(id)).await? {
                 QueryState::Succeeded(query) => return Ok(query),
                 QueryState::Failed { reason, .. } => return Err(anyhow!(reason)),
                 QueryState::Cancelled => bail!("the query was cancelled"),
@@ -226,7 +226,7 @@ impl Client {
 
     /// Reads a page of up to 1,000 rows; without a token the first one.
     pub async fn read(&self, id: &str, query: &CompletedQuery, token: Option<String>) -> Result<Page> {
-        self.retry("reading the rows", OUTAGE, || self.try_read(id, query, token.clone())).await
+        self.retry("reading the rows", OUTAGE_TIMEOUT, || self.try_read(id, query, token.clone())).await
     }
 
     /// Repeats a request that is throttled or fails for a while. A service that cannot be reached is waited
@@ -242,12 +242,12 @@ impl Client {
                 Ok(value) => return Ok(value),
                 Err(error) => error,
             };
-            let patience = match error.cause {
+            let limit = match error.cause {
                 Cause::Unreachable => outage,
                 Cause::Transient => RETRY_TIMEOUT,
                 _ => Duration::ZERO,
             };
-            if started.elapsed() >= patience {
+            if started.elapsed() >= limit {
                 return Err(self.error(error, action));
             }
             debug!("{action}: {error}; retrying");

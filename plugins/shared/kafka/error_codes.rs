@@ -12,7 +12,7 @@ const DENIED: &[Code] = &[
 ];
 
 #[rustfmt::skip]
-const OUTAGE: &[Code] = &[
+const OUTAGE_CODES: &[Code] = &[
     Code::BrokerTransportFailure, Code::AllBrokersDown, Code::Resolve, Code::NetworkException, Code::SSL,
     Code::OperationTimedOut, Code::RequestTimedOut, Code::TimedOutQueue, Code::LeaderNotAvailable,
     Code::NotLeaderForPartition, Code::WaitingForCoordinator, Code::CoordinatorNotAvailable, Code::NotCoordinator,
@@ -26,5 +26,5 @@ pub(crate) fn is_denied(code: Code) -> bool {
 
 /// Whether no broker is reachable, or none leads the partition or the group at the moment.
 pub(crate) fn is_outage(code: Code) -> bool {
-    OUTAGE.contains(&code)
+    OUTAGE_CODES.contains(&code)
 }

@@ -7,8 +7,8 @@ use crate::shared::json_text::is_name_of_json;
 const VALUE: char = '\0';
 
 impl KeyTemplate {
-    /// Whether every object has a name that promises JSON.
-    pub(crate) fn promises_json(&self) -> bool {
+    /// Whether the name of every object ends as that of a JSON file.
+    pub(crate) fn ends_as_json(&self) -> bool {
         is_name_of_json(self.ending())
     }
 
@@ -60,12 +60,12 @@ mod tests {
     }
 
     #[test]
-    fn name_promises_json_by_its_ending() {
+    fn name_ends_as_json_by_its_ending() {
         for pattern in ["a/{{ entry }}.json", "{{ entry }}.JSON", "{{ entry }}.jsonl", "{{ entry }}.ndjson"] {
-            assert!(template(pattern).promises_json(), "{pattern}");
+            assert!(template(pattern).ends_as_json(), "{pattern}");
         }
         for pattern in ["{{ entry }}", "{{ entry }}.csv", "a.json/{{ entry }}", "x.json-{{ entry }}"] {
-            assert!(!template(pattern).promises_json(), "{pattern}");
+            assert!(!template(pattern).ends_as_json(), "{pattern}");
         }
     }
 

@@ -2,12 +2,12 @@
 
 mod bucket;
 mod condition;
+mod content_check;
 mod dead_letters;
 mod error;
 mod incarnation;
 mod letters;
 mod options;
-mod promise;
 mod table_rows;
 
 use std::collections::BTreeMap;
@@ -23,9 +23,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use self::bucket::{Bucket, body_of};
+use self::content_check::{ContentCheck, unpacked_by_name};
 use self::letters::FolderLetters;
 use self::options::{Acl, Encryption, StorageClass, Tombstones, check_key_id, check_tags};
-use self::promise::{Promise, unpacked_by_name};
 use self::table_rows::{TableRows, folder_of};
 use crate::shared::aws::{AccessOptions, Endpoint, Role, RoleArn, check_bucket_name, is_aws};
 use crate::shared::key_template::KeyTemplate;
@@ -49,7 +49,7 @@ key = "stockmarket_project/stock_market_{{ entry }}.json"
 /// `.`, `$` and blanks in keys inside of objects, without a field with the name of a folder such as
 /// `year=2024`, and without an object or array in a column that has had numbers or booleans. No name in the
 /// `key` below the table may begin with `_` or `.`. If none follows, the sink warns once of a record that is not what
-/// the end of the `key` promises, such as `.json` or `.gz`.
+/// the end of the `key` says, such as `.json` or `.gz`.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(extend("x-hints" = options::hints()))]
@@ -178,10 +178,10 @@ impl SinkConfig for S3Config {
         let (region, endpoint) = (self.region.clone(), self.endpoint.clone());
         Ok(record_sink(S3 {
             replaces_dead_letters: context.is_dead_letter && self.overwrite.is_none(),
-            promise: Promise::new(
+            content_check: ContentCheck::new(
                 &context.component,
                 self.key.ending(),
-                self.key.promises_json(),
+                self.key.ends_as_json(),
                 &self.content_type,
             ),
             config: Arc::new(self),
@@ -205,7 +205,7 @@ struct S3 {
     config: Arc<S3Config>,
     access: AccessOptions,
     replaces_dead_letters: bool,
-    promise: Promise,
+    content_check: ContentCheck,
     /// What the table can hold that a crawler makes of the objects.
     table: Option<TableRows>,
     /// The name of the sink.
@@ -230,7 +230,7 @@ impl RecordSink for S3 {
         let (key, body) = bucket.object(record).map_err(Failure::rejected)?;
         match &self.table {
             Some(table) => table.check_object(&key, &body).map_err(Failure::rejected)?,
-            None => self.promise.check(record, &body),
+            None => self.content_check.check(record, &body),
         }
         bucket.put(&key, &body, record).await
     }
@@ -314,7 +314,7 @@ impl S3 {
     /// A CSV line where JSON is expected is a mistake in the pipeline file, not a bad record.
     fn check_is_not_csv(&self, record: &Record) -> Result<(), Failure> {
         let is_row = matches!(record.body, Body::Row(_));
-        if !is_row || (self.table.is_none() && !self.config.key.promises_json()) {
+        if !is_row || (self.table.is_none() && !self.config.key.ends_as_json()) {
             return Ok(());
         }
         let (why, otherwise) = match &self.table {

@@ -24,7 +24,7 @@ pub(super) fn opened(config: S3Config, bucket: Bucket) -> S3 {
         config: Arc::new(config),
         access: AccessOptions::default(),
         replaces_dead_letters: false,
-        promise: Promise::new("lake", "", false, ""),
+        content_check: ContentCheck::new("lake", "", false, ""),
         table: None,
         component: "lake".into(),
         bucket: Some(bucket),

@@ -138,8 +138,8 @@ impl JsonSelection {
         let last: HashMap<&str, &str> = rest.iter().map(|(key, value)| (&**key, *value)).collect();
         let mut written: HashSet<&str> = HashSet::with_capacity(last.len());
         for (key, _) in &rest {
-            let is_promised = self.fields.iter().any(|it| it.field.name == **key);
-            if is_promised || !written.insert(key) {
+            let is_declared = self.fields.iter().any(|it| it.field.name == **key);
+            if is_declared || !written.insert(key) {
                 continue;
             }
             out.push(b',');

@@ -1,4 +1,4 @@
-//! `select`: makes records of the fields that a table is promised.
+//! `select`: makes records with declared fields and types.
 
 mod field;
 mod json;

@@ -1,4 +1,4 @@
-//! `select`: each record gets the promised fields in their order, or is rejected.
+//! `select`: each record gets the declared fields in their order, or is rejected.
 
 use std::fmt;
 

@@ -4,7 +4,7 @@
 //! letters begin that have not been replayed; those before it count as removed.
 
 mod replay_lock;
-mod retried;
+mod retry;
 mod rewrite;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,7 +21,7 @@ use tokio::task::spawn_blocking;
 
 use crate::shared::kafka::{ClientErrors, Probe};
 use replay_lock::ReplayLock;
-use retried::{PATIENCE, retried};
+use retry::{CLUSTER_TIMEOUT, retry_in_outage};
 
 /// A letter in the topic.
 type PartitionOffset = (i32, i64);
@@ -127,13 +127,13 @@ impl TopicLetters {
                 committed.elements().iter().try_for_each(|it| it.error())?;
                 Ok(committed)
             };
-            let committed = retried(PATIENCE, fetch, wait)
+            let committed = retry_in_outage(CLUSTER_TIMEOUT, fetch, wait)
                 .with_context(|| format!("fetching the offsets of group `{}`", self.group()))?;
             for it in committed.elements() {
                 let watermarks = |timeout: Duration| {
                     client.fetch_watermarks(&self.topic, it.partition(), timeout.min(self.timeout))
                 };
-                let (low, high) = retried(PATIENCE, watermarks, wait)?;
+                let (low, high) = retry_in_outage(CLUSTER_TIMEOUT, watermarks, wait)?;
                 let committed = if let Offset::Offset(offset) = it.offset() { Some(offset) } else { None };
                 let (start, note) = first_letter(committed, low, high);
                 notes.extend(
@@ -352,11 +352,12 @@ fn read(client: &BaseConsumer<ClientErrors>, unread: &mut BTreeMap<i32, i64>) ->
                 unread.remove(&it.partition());
             }
         }
-        if letters.is_empty() && began.elapsed() > PATIENCE {
+        if letters.is_empty() && began.elapsed() > CLUSTER_TIMEOUT {
             let reason = client.context().last().map(|(_, reason)| reason).unwrap_or_default();
-            return Err(
-                Failure::unreachable(anyhow::anyhow!("no record within {PATIENCE:?}: {reason}")).into()
-            );
+            return Err(Failure::unreachable(anyhow::anyhow!(
+                "no record within {CLUSTER_TIMEOUT:?}: {reason}"
+            ))
+            .into());
         }
     }
     Ok(letters)

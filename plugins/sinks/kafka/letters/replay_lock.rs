@@ -14,7 +14,7 @@ use rdkafka::{ClientConfig, ClientContext, TopicPartitionList};
 use runner_core::Result;
 use tracing::{debug, info};
 
-use super::retried::{PATIENCE, retried};
+use super::retry::{CLUSTER_TIMEOUT, retry_in_outage};
 use crate::shared::kafka::ClientErrors;
 
 /// Held by a replay. The group accepts offsets from its member alone.
@@ -45,9 +45,9 @@ impl ReplayLock {
         let began = Instant::now();
         while !client.context().has_joined.load(Ordering::Acquire) {
             poll(&client);
-            if began.elapsed() > PATIENCE {
+            if began.elapsed() > CLUSTER_TIMEOUT {
                 let reason = client.context().errors.last().map(|(_, reason)| reason).unwrap_or_default();
-                bail!("group `{group}` could not be joined within {PATIENCE:?}: {reason}");
+                bail!("group `{group}` could not be joined within {CLUSTER_TIMEOUT:?}: {reason}");
             }
         }
         // Two replays may have started at the same time. At least one of them sees both.
@@ -70,7 +70,9 @@ impl ReplayLock {
         loop {
             match self.client.commit(offsets, CommitMode::Sync) {
                 // Another replay tries to join.
-                Err(error) if is_rebalancing(&error) && began.elapsed() < PATIENCE => poll(&self.client),
+                Err(error) if is_rebalancing(&error) && began.elapsed() < CLUSTER_TIMEOUT => {
+                    poll(&self.client)
+                }
                 committed => return committed,
             }
         }
@@ -103,7 +105,7 @@ fn wait_for_others(client: &BaseConsumer<Member>, group: &str, topic: &str) -> R
 /// The hosts of the members of a group.
 fn hosts(client: &BaseConsumer<Member>, group: &str) -> Result<Vec<String>> {
     let list = |timeout: Duration| client.fetch_group_list(Some(group), timeout);
-    let groups = retried(PATIENCE, list, || poll(client))
+    let groups = retry_in_outage(CLUSTER_TIMEOUT, list, || poll(client))
         .with_context(|| format!("the members of group `{group}` could not be listed"))?;
     let members = groups.groups().iter().flat_map(|it| it.members());
     Ok(members.map(|it| it.client_host().trim_start_matches('/').to_owned()).collect())

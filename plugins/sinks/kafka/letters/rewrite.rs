@@ -12,11 +12,11 @@ use rdkafka::{ClientConfig, ClientContext, Message as _};
 use runner_core::Result;
 
 use super::super::topic::raise_queue_limit;
-use super::retried::PATIENCE;
+use super::retry::CLUSTER_TIMEOUT;
 use crate::shared::kafka::ClientErrors;
 
 /// How many bytes a message may have beside its payload, about.
-const ROOM: usize = 1 << 16;
+const CLIENT_OVERHEAD: usize = 1 << 16;
 
 /// Receives the delivery reports: `flush` succeeds also if a broker has refused a message.
 #[derive(Default)]
@@ -50,9 +50,12 @@ pub(super) fn append(client: &ClientConfig, topic: &str, letters: &[OwnedMessage
     let largest = letters.iter().map(|letter| letter.payload().map_or(0, <[u8]>::len)).max().unwrap_or(0);
     let mut config = client.clone();
     if config.get("message.max.bytes").is_none() {
-        config.set("message.max.bytes", (largest + ROOM).clamp(1_000_000, 1_000_000_000).to_string());
+        config.set(
+            "message.max.bytes",
+            (largest + CLIENT_OVERHEAD).clamp(1_000_000, 1_000_000_000).to_string(),
+        );
     }
-    raise_queue_limit(&mut config, largest + ROOM);
+    raise_queue_limit(&mut config, largest + CLIENT_OVERHEAD);
     let producer: BaseProducer<Reports> = config.create_with_context(Reports::default())?;
     let what = || format!("writing a dead letter to the end of topic `{topic}` again");
     let began = Instant::now();
@@ -62,7 +65,7 @@ pub(super) fn append(client: &ClientConfig, topic: &str, letters: &[OwnedMessage
         record.headers = letter.headers().cloned();
         while let Err((error, refused)) = producer.send(record) {
             let is_full = error.rdkafka_error_code() == Some(RDKafkaErrorCode::QueueFull);
-            if !is_full || began.elapsed() > PATIENCE {
+            if !is_full || began.elapsed() > CLUSTER_TIMEOUT {
                 return Err(error).with_context(what);
             }
             producer.poll(Duration::from_millis(50));
@@ -70,7 +73,7 @@ pub(super) fn append(client: &ClientConfig, topic: &str, letters: &[OwnedMessage
         }
         producer.poll(Duration::ZERO);
     }
-    producer.flush(PATIENCE).with_context(what)?;
+    producer.flush(CLUSTER_TIMEOUT).with_context(what)?;
     let failed = producer.client().context().failed.lock().unwrap_or_else(PoisonError::into_inner).take();
     failed.map_or(Ok(()), |error| Err(error).with_context(what))
 }

@@ -26,7 +26,7 @@ const COUNTS: &str = "runner::repeats";
 
 /// Lets the first warning of a kind pass, and counts the others.
 #[derive(Clone, Default)]
-pub(crate) struct Repeats(Arc<Mutex<HashMap<CallSite, Window>>>);
+pub(crate) struct RepeatedWarnings(Arc<Mutex<HashMap<CallSite, Window>>>);
 
 /// A line of code, and the component that it warns about.
 type CallSite = (Identifier, String);
@@ -61,11 +61,11 @@ struct Count {
     last: String,
 }
 
-static STARTED: OnceLock<(Repeats, SyncSender<()>)> = OnceLock::new();
+static STARTED: OnceLock<(RepeatedWarnings, SyncSender<()>)> = OnceLock::new();
 
 /// Starts to log the counts.
-pub(crate) fn start() -> std::io::Result<Repeats> {
-    let repeats = Repeats::default();
+pub(crate) fn start() -> std::io::Result<RepeatedWarnings> {
+    let repeats = RepeatedWarnings::default();
     // Nothing is ever sent: the channel is the clock of the thread.
     let (sender, ticks) = sync_channel::<()>(0);
     let counted = repeats.clone();
@@ -94,7 +94,7 @@ fn log(Count { component, n, seconds, last }: Count) {
     }
 }
 
-impl Repeats {
+impl RepeatedWarnings {
     fn windows(&self) -> MutexGuard<'_, HashMap<CallSite, Window>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -189,7 +189,7 @@ impl Visit for Fields {
     }
 }
 
-impl<S: Subscriber> Layer<S> for Repeats {
+impl<S: Subscriber> Layer<S> for RepeatedWarnings {
     fn event_enabled(&self, event: &Event<'_>, _: Context<'_, S>) -> bool {
         let metadata = event.metadata();
         if *metadata.level() != Level::WARN || metadata.target() == COUNTS {
@@ -237,7 +237,7 @@ mod tests {
 
     #[test]
     fn first_warning_is_shown_and_the_others_are_counted_once_a_window() {
-        let (repeats, start) = (Repeats::default(), Instant::now());
+        let (repeats, start) = (RepeatedWarnings::default(), Instant::now());
         let at = |seconds| start + Duration::from_secs(seconds);
         let shown: Vec<bool> = (0..100)
             .map(|n| repeats.is_first(call_site("lake"), format!("try {n} failed"), at(n / 25)))
@@ -257,7 +257,7 @@ mod tests {
 
     #[test]
     fn many_kinds_of_one_call_site_are_counted_together() {
-        let (repeats, now) = (Repeats::default(), Instant::now());
+        let (repeats, now) = (RepeatedWarnings::default(), Instant::now());
         let texts = (0..100).map(|n| "x".repeat(n));
         let n_shown = texts.filter(|text| repeats.is_first(call_site("lake"), text.clone(), now)).count();
         assert_eq!(n_shown, MAX_KINDS);

@@ -1,4 +1,4 @@
-//! What the ending of `key` promises about the content of the objects.
+//! Warns if the first objects are not what the ending of `key` says.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -8,8 +8,8 @@ use tracing::warn;
 
 use crate::shared::json_text::schema_id;
 
-/// How many records are looked at.
-const LOOKS: u32 = 100;
+/// How many records of a run are checked.
+const MAX_CHECKED: u32 = 100;
 
 /// Formats by the endings of their names, with their first bytes.
 const FORMATS: [(&str, &str, &[u8]); 6] = [
@@ -32,14 +32,14 @@ pub(super) fn unpacked_by_name(ending: &str) -> Option<&'static str> {
 
 /// Compares the first objects with their names.
 #[derive(Debug)]
-pub(super) struct Promise {
+pub(super) struct ContentCheck {
     /// The sink, for the warning.
     component: String,
-    /// Where the template ends with a name that promises a format, that format.
+    /// The format that the ending of the template names, if it names one.
     format: Option<Format>,
-    /// The media type of the objects, if the name promises no format and the type says JSON.
+    /// The media type of the objects, if the name has no format and the type says JSON.
     json_type: Option<String>,
-    n_looks: AtomicU32,
+    n_checked: AtomicU32,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -49,23 +49,23 @@ enum Format {
     Other(usize),
 }
 
-impl Promise {
-    /// `ending` is the end of the template, `is_json` whether it promises JSON.
-    pub(super) fn new(component: &str, ending: &str, is_json: bool, content_type: &str) -> Promise {
+impl ContentCheck {
+    /// `ending` is the end of the template, `is_json` whether that is the ending of JSON.
+    pub(super) fn new(component: &str, ending: &str, is_json: bool, content_type: &str) -> ContentCheck {
         let ending = ending.to_ascii_lowercase();
         let other = || FORMATS.iter().position(|(name, ..)| ending.ends_with(name));
         let format = if is_json { Some(Format::Json) } else { other().map(Format::Other) };
         let json_type = (format.is_none() && content_type.contains("json")).then(|| content_type.to_owned());
-        Promise { component: component.to_owned(), format, json_type, n_looks: AtomicU32::new(0) }
+        ContentCheck { component: component.to_owned(), format, json_type, n_checked: AtomicU32::new(0) }
     }
 
-    /// Warns of the first object that is not what its name promises, among the first objects of a run.
+    /// Warns of the first object that is not what its name says, among the first objects of a run.
     pub(super) fn check(&self, record: &Record, body: &[u8]) {
-        let promises = self.format.is_some() || self.json_type.is_some();
-        if !promises || self.n_looks.load(Ordering::Relaxed) >= LOOKS {
+        let is_checked = self.format.is_some() || self.json_type.is_some();
+        if !is_checked || self.n_checked.load(Ordering::Relaxed) >= MAX_CHECKED {
             return;
         }
-        self.n_looks.fetch_add(1, Ordering::Relaxed);
+        self.n_checked.fetch_add(1, Ordering::Relaxed);
         let is_written_as_json = matches!(record.body, Body::Value(_));
         let problem = match (self.format, &self.json_type) {
             (Some(format), _) => problem(format, body, is_written_as_json),
@@ -77,7 +77,7 @@ impl Promise {
             _ => None,
         };
         if let Some(problem) = problem
-            && self.n_looks.swap(LOOKS, Ordering::Relaxed) < LOOKS
+            && self.n_checked.swap(MAX_CHECKED, Ordering::Relaxed) < MAX_CHECKED
         {
             warn!(component = self.component, "{problem}");
         }
@@ -131,11 +131,11 @@ mod tests {
     use super::*;
 
     fn problem_of(ending: &str, is_json: bool, body: &[u8]) -> Option<String> {
-        problem(Promise::new("lake", ending, is_json, "application/json").format?, body, false)
+        problem(ContentCheck::new("lake", ending, is_json, "application/json").format?, body, false)
     }
 
     #[test]
-    fn content_that_its_name_does_not_promise_is_a_problem_with_the_way_out() {
+    fn content_of_another_format_than_its_name_is_a_problem() {
         for (ending, is_json, body, part) in [
             (".json", true, &b"NYA,1.5"[..], "`to_json`"),
             (".json", true, b"", "is not JSON"),
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn content_that_its_name_promises_is_none() {
+    fn content_of_the_format_of_its_name_is_no_problem() {
         for (ending, is_json, body) in [
             (".json", true, &b"[1, 2]\n"[..]),
             (".jsonl", true, b"{\"a\":1}\n{\"a\":2}\n"),
