@@ -6,31 +6,31 @@ use std::time::SystemTime;
 use anyhow::{Context as _, Error, Result, anyhow, bail};
 use aws_sdk_glue::primitives::DateTime;
 use aws_sdk_glue::types::{
-    Crawler as Description, CrawlerState, DatabaseInput, DeleteBehavior, LastCrawlInfo, LastCrawlStatus,
+    Crawler as ExistingCrawler, CrawlerState, DatabaseInput, DeleteBehavior, LastCrawlInfo, LastCrawlStatus,
     SchemaChangePolicy, UpdateBehavior,
 };
 use runner_core::async_trait;
 use tokio::time::{Duration, Instant, sleep};
 use tracing::{info, warn};
 
-use super::scheduler::{CrawlerClient, LastCrawl, Status};
+use super::scheduler::{CrawlApi, LastCrawl, Status};
 use super::session::Session;
-use super::spec::CrawlerSpec;
+use super::settings::CrawlerSettings;
 use super::tables::{self, Types};
 use crate::shared::aws::AwsError;
 
 /// A crawler that exists.
-pub(super) struct Crawler {
+pub(super) struct GlueCrawler {
     session: Session,
-    spec: Arc<CrawlerSpec>,
+    settings: Arc<CrawlerSettings>,
     /// The types of the columns before the next crawl; `None` before the first one of the run.
     types: Mutex<Option<Types>>,
 }
 
-impl Crawler {
+impl GlueCrawler {
     /// Creates the database and the crawler if they are missing.
-    pub(super) async fn open(session: Session, spec: Arc<CrawlerSpec>) -> Result<Crawler> {
-        let crawler = Crawler { session, spec, types: Mutex::default() };
+    pub(super) async fn open(session: Session, settings: Arc<CrawlerSettings>) -> Result<GlueCrawler> {
+        let crawler = GlueCrawler { session, settings, types: Mutex::default() };
         crawler.ensure_database().await?;
         let is_created = match crawler.describe().await {
             Err(error) if error.is("EntityNotFoundException") => crawler.create().await?,
@@ -47,7 +47,7 @@ impl Crawler {
     }
 
     async fn ensure_database(&self) -> Result<()> {
-        let name = &self.spec.config.database;
+        let name = &self.settings.config.database;
         let client = self.session.client();
         match client.get_database().name(name).send().await.map_err(AwsError::from) {
             Ok(_) => return Ok(()),
@@ -60,7 +60,7 @@ impl Crawler {
     }
 
     async fn create(&self) -> Result<bool> {
-        let (spec, config) = (&*self.spec, &self.spec.config);
+        let (settings, config) = (&*self.settings, &self.settings.config);
         let create = self
             .session
             .client()
@@ -69,11 +69,11 @@ impl Crawler {
             .description("Created by runner")
             .role(&config.role)
             .database_name(&config.database)
-            .targets(spec.targets())
+            .targets(settings.targets())
             .table_prefix(&config.table_prefix)
             .set_schedule(config.schedule.clone())
             .schema_change_policy(schema_change_policy())
-            .configuration(spec.configuration());
+            .configuration(settings.configuration());
         self.created(create.send().await.map_err(AwsError::from), &self.name())
     }
 
@@ -90,15 +90,15 @@ impl Crawler {
     }
 
     /// Compares an existing crawler with the pipeline file.
-    async fn reconcile(&self, existing: Result<Description, AwsError>) -> Result<()> {
+    async fn reconcile(&self, existing: Result<ExistingCrawler, AwsError>) -> Result<()> {
         let looking = |error| self.open_error(error, &format!("looking for the {}", self.name()));
-        let differences = self.spec.differences(&existing.map_err(looking)?);
+        let differences = self.settings.differences(&existing.map_err(looking)?);
         if differences.is_empty() {
             return Ok(());
         }
         let list: Vec<&str> = differences.iter().map(|difference| &*difference.text).collect();
         let list = list.join("; ");
-        if self.spec.config.update {
+        if self.settings.config.update {
             return self.update(&list).await;
         }
         if differences.iter().any(|difference| difference.is_serious) {
@@ -116,7 +116,7 @@ impl Crawler {
     }
 
     async fn update(&self, differences: &str) -> Result<()> {
-        let (spec, config) = (&*self.spec, &self.spec.config);
+        let (settings, config) = (&*self.settings, &self.settings.config);
         let (started, timeout) = (Instant::now(), config.timeout.unless_zero());
         let mut is_waiting = false;
         loop {
@@ -127,12 +127,12 @@ impl Crawler {
                 .name(&config.crawler)
                 .role(&config.role)
                 .database_name(&config.database)
-                .targets(spec.targets())
+                .targets(settings.targets())
                 .table_prefix(&config.table_prefix)
                 // An empty schedule removes the existing one.
                 .schedule(config.schedule.as_deref().unwrap_or_default())
                 .schema_change_policy(schema_change_policy())
-                .configuration(spec.configuration());
+                .configuration(settings.configuration());
             match update.send().await.map_err(AwsError::from) {
                 Ok(_) => {
                     info!("changed the {}: {differences}", self.name());
@@ -158,18 +158,19 @@ impl Crawler {
         }
     }
 
-    async fn describe(&self) -> Result<Description, AwsError> {
+    async fn describe(&self) -> Result<ExistingCrawler, AwsError> {
         let find = || async {
-            let found = self.session.client().get_crawler().name(&self.spec.config.crawler).send().await?;
-            Ok(found.crawler.unwrap_or_else(|| Description::builder().build()))
+            let found =
+                self.session.client().get_crawler().name(&self.settings.config.crawler).send().await?;
+            Ok(found.crawler.unwrap_or_else(|| ExistingCrawler::builder().build()))
         };
         let found = find().await;
-        if self.session.is_renewed(&found).await { find().await } else { found }
+        if self.session.reload_after_denial(&found).await { find().await } else { found }
     }
 
     fn open_error(&self, error: AwsError, action: &str) -> Error {
         let text = error.to_string();
-        let role = &self.spec.config.role;
+        let role = &self.settings.config.role;
         if text.contains("iam:PassRole") {
             return anyhow!(error).context(format!(
                 "{action}: these credentials may not pass the role `{role}` to Glue; they need iam:PassRole on it, \
@@ -201,9 +202,9 @@ impl Crawler {
         let status = last.status().map_or("no status", LastCrawlStatus::as_str);
         let message = last.error_message().unwrap_or("Glue returned no reason");
         let hint = if message.contains("kms:") || message.contains("KMS") {
-            format!("; the role `{}` needs kms:Decrypt on the key of the bucket", self.spec.config.role)
+            format!("; the role `{}` needs kms:Decrypt on the key of the bucket", self.settings.config.role)
         } else if message.to_lowercase().contains("denied") {
-            let (role, bucket) = (&self.spec.config.role, self.spec.target.bucket());
+            let (role, bucket) = (&self.settings.config.role, self.settings.target.bucket());
             format!("; the role `{role}` needs s3:GetObject and s3:ListBucket on `{bucket}`")
         } else {
             String::new()
@@ -214,7 +215,7 @@ impl Crawler {
     /// Reads the types of the columns, unless a crawl of this run has. Without them no change is reported.
     async fn note_types(&self) {
         if self.types().is_none() {
-            let found = tables::find(&self.session.client(), &self.spec).await;
+            let found = tables::find(&self.session.client(), &self.settings).await;
             *self.types() = Some(found.unwrap_or_default().types);
         }
     }
@@ -229,13 +230,13 @@ impl Crawler {
             return String::new();
         }
         let group = last.log_group().unwrap_or("/aws-glue/crawlers");
-        let stream = last.log_stream().unwrap_or(&self.spec.config.crawler);
+        let stream = last.log_stream().unwrap_or(&self.settings.config.crawler);
         format!("; log: `aws logs tail {group} --log-stream-names {stream} --since 1h`")
     }
 }
 
 #[async_trait]
-impl CrawlerClient for Crawler {
+impl CrawlApi for GlueCrawler {
     async fn status(&self) -> Result<Status, AwsError> {
         let found = self.describe().await?;
         let is_ready = found.state() == Some(&CrawlerState::Ready);
@@ -251,11 +252,11 @@ impl CrawlerClient for Crawler {
     async fn start(&self) -> Result<bool, AwsError> {
         self.note_types().await;
         let start = || async {
-            let start = self.session.client().start_crawler().name(&self.spec.config.crawler);
+            let start = self.session.client().start_crawler().name(&self.settings.config.crawler);
             start.send().await.map_err(AwsError::from)
         };
         let started = start().await;
-        let started = if self.session.is_renewed(&started).await { start().await } else { started };
+        let started = if self.session.reload_after_denial(&started).await { start().await } else { started };
         match started {
             Ok(_) => Ok(true),
             Err(error) if error.is("CrawlerRunningException") => Ok(false),
@@ -264,12 +265,12 @@ impl CrawlerClient for Crawler {
     }
 
     async fn tables(&self) -> Result<Vec<String>, AwsError> {
-        let tables = tables::find(&self.session.client(), &self.spec).await?;
+        let tables = tables::find(&self.session.client(), &self.settings).await?;
         let before = self.types().replace(tables.types.clone()).unwrap_or_default();
         tables::warn_of_types(&before, &tables.types);
         let tables = tables.lines;
         if tables.is_empty() {
-            let (target, role) = (&self.spec.target, &self.spec.config.role);
+            let (target, role) = (&self.settings.target, &self.settings.config.role);
             warn!(
                 "the {} has found no table: most likely {target} is empty, or the role `{role}` may not read it (it \
                  needs s3:GetObject and s3:ListBucket on `{}`; the policy AWSGlueServiceRole covers only buckets \
@@ -282,7 +283,7 @@ impl CrawlerClient for Crawler {
     }
 
     fn name(&self) -> String {
-        format!("crawler `{}`", self.spec.config.crawler)
+        format!("crawler `{}`", self.settings.config.crawler)
     }
 
     fn error(&self, error: AwsError) -> Error {

@@ -4,7 +4,7 @@ mod crawler;
 mod options;
 mod scheduler;
 mod session;
-mod spec;
+mod settings;
 mod tables;
 
 use std::sync::Arc;
@@ -21,7 +21,7 @@ use self::crawler::Crawler;
 use self::options::{Folder, check_schedule};
 use self::scheduler::CrawlScheduler;
 use self::session::Session;
-use self::spec::CrawlerSpec;
+use self::settings::CrawlerSettings;
 use crate::shared::aws::{AccessOptions, Endpoint, Role, RoleArn};
 
 runner_core::register! { Plugin::sink::<GlueCrawlConfig>("glue_crawl").example(
@@ -132,8 +132,8 @@ impl SinkConfig for GlueCrawlConfig {
         let target = OptionErrors::with(errors, target)?;
         warn_of_target(&target, &context.upstream.locations, &context.warnings);
         let access = AccessOptions { region: self.region.clone(), endpoint: self.endpoint.clone(), role };
-        let spec = Arc::new(CrawlerSpec { target, config: self });
-        Ok(Box::new(GlueCrawl { spec, access, gauges: Arc::clone(&context.gauges), scheduler: None }))
+        let settings = Arc::new(CrawlerSettings { target, config: self });
+        Ok(Box::new(GlueCrawl { settings, access, gauges: Arc::clone(&context.gauges), scheduler: None }))
     }
 }
 
@@ -154,19 +154,19 @@ fn warn_of_target(target: &Folder, locations: &[String], warnings: &Warnings) {
 }
 
 struct GlueCrawl {
-    spec: Arc<CrawlerSpec>,
+    settings: Arc<CrawlerSettings>,
     access: AccessOptions,
     gauges: Arc<Gauges>,
     /// Set by `open`.
-    scheduler: Option<CrawlScheduler<Crawler>>,
+    scheduler: Option<CrawlScheduler<GlueCrawler>>,
 }
 
 #[async_trait]
 impl Sink for GlueCrawl {
     async fn open(&mut self) -> Result<(), Failure> {
-        let config = &self.spec.config;
+        let config = &self.settings.config;
         let session = Session::open(self.access.clone()).await?;
-        let crawler = Crawler::open(session, Arc::clone(&self.spec)).await?;
+        let crawler = GlueCrawler::open(session, Arc::clone(&self.settings)).await?;
         let (every, timeout) = (config.every.unless_zero(), config.timeout.unless_zero());
         self.scheduler = Some(CrawlScheduler::new(crawler, every, timeout, Arc::clone(&self.gauges)));
         Ok(())
@@ -189,7 +189,7 @@ impl Sink for GlueCrawl {
     }
 
     fn location(&self) -> Option<String> {
-        Some(self.spec.target.as_str().to_owned())
+        Some(self.settings.target.as_str().to_owned())
     }
 
     fn stores_records(&self) -> bool {
@@ -216,11 +216,11 @@ impl Background for GlueCrawl {
 #[async_trait]
 impl runner_core::Crawler for GlueCrawl {
     fn definition(&self) -> CrawlerDefinition {
-        let (config, target) = (&self.spec.config, self.spec.target.as_str());
+        let (config, target) = (&self.settings.config, self.settings.target.as_str());
         let endpoint = config.endpoint.as_ref().map(Endpoint::as_str).unwrap_or_default();
         let region = config.region.as_deref().unwrap_or_default();
         let account = config.assume_role.as_ref().map(RoleArn::as_str).unwrap_or_default();
-        let (database, role) = (config.database.to_lowercase(), spec::role_name(&config.role));
+        let (database, role) = (config.database.to_lowercase(), settings::role_name(&config.role));
         let prefix = match &*config.table_prefix {
             "" => String::new(),
             prefix => format!(", table_prefix `{prefix}`"),
@@ -239,7 +239,7 @@ impl runner_core::Crawler for GlueCrawl {
 }
 
 impl GlueCrawl {
-    fn scheduler(&self) -> Result<&CrawlScheduler<Crawler>> {
+    fn scheduler(&self) -> Result<&CrawlScheduler<GlueCrawler>> {
         self.scheduler.as_ref().ok_or_else(|| anyhow!("the sink has not been opened"))
     }
 }
@@ -261,9 +261,9 @@ mod tests {
         serde_json::from_value(options).unwrap()
     }
 
-    pub(super) fn spec(changes: &Value) -> CrawlerSpec {
+    pub(super) fn settings(changes: &Value) -> CrawlerSettings {
         let config = config(changes);
-        CrawlerSpec { target: config.target.clone().unwrap(), config }
+        CrawlerSettings { target: config.target.clone().unwrap(), config }
     }
 
     #[test]

@@ -26,7 +26,7 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What the scheduler needs from a Glue crawler.
 #[async_trait]
-pub(super) trait CrawlerClient: Send + Sync {
+pub(super) trait CrawlApi: Send + Sync {
     async fn status(&self) -> Result<Status, AwsError>;
     /// Starts a crawl; `false` if the crawler is running already.
     async fn start(&self) -> Result<bool, AwsError>;
@@ -99,7 +99,7 @@ enum Pending {
     NewRecords,
 }
 
-impl<C: CrawlerClient> CrawlScheduler<C> {
+impl<C: CrawlApi> CrawlScheduler<C> {
     pub(super) fn new(
         crawler: C,
         every: Option<Duration>,

@@ -32,7 +32,7 @@ impl Session {
 
     /// After a denial loads the credentials again; true if the call is to be made once more. Those with an expiry
     /// time the SDK renews by itself; it reads others once, so it does not see that the user has logged in again.
-    pub(super) async fn is_renewed<T: Sync>(&self, answer: &Result<T, AwsError>) -> bool {
+    pub(super) async fn reload_after_denial<T: Sync>(&self, answer: &Result<T, AwsError>) -> bool {
         if !answer.as_ref().is_err_and(AwsError::is_denied) {
             return false;
         }

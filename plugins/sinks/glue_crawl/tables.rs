@@ -6,7 +6,7 @@ use aws_sdk_glue::Client;
 use aws_sdk_glue::types::{Column, StorageDescriptor, Table};
 use tracing::warn;
 
-use super::spec::CrawlerSpec;
+use super::settings::CrawlerSettings;
 use crate::shared::aws::AwsError;
 
 /// The types of columns, by their names: `database.table.column`.
@@ -20,15 +20,15 @@ pub(super) struct Tables {
     pub(super) types: Types,
 }
 
-pub(super) async fn find(client: &Client, spec: &CrawlerSpec) -> Result<Tables, AwsError> {
+pub(super) async fn find(client: &Client, settings: &CrawlerSettings) -> Result<Tables, AwsError> {
     let mut found = Tables::default();
-    let mut pages = client.get_tables().database_name(&spec.config.database).into_paginator().send();
+    let mut pages = client.get_tables().database_name(&settings.config.database).into_paginator().send();
     while let Some(page) = pages.next().await {
         let page = page?;
-        for table in page.table_list().iter().filter(|table| is_of_crawler(table, spec)) {
-            found.lines.push(describe(table, spec));
+        for table in page.table_list().iter().filter(|table| is_of_crawler(table, settings)) {
+            found.lines.push(describe(table, settings));
             found.types.extend(columns(table).iter().map(|column| {
-                let name = format!("{}.{}.{}", spec.config.database, table.name(), column.name());
+                let name = format!("{}.{}.{}", settings.config.database, table.name(), column.name());
                 (name, column.r#type().unwrap_or_default().to_owned())
             }));
         }
@@ -72,22 +72,23 @@ fn base_of(kind: &str) -> &str {
 }
 
 /// Whether the table is over the target and was not made by another crawler.
-fn is_of_crawler(table: &Table, spec: &CrawlerSpec) -> bool {
+fn is_of_crawler(table: &Table, settings: &CrawlerSettings) -> bool {
     let crawler = table.parameters().and_then(|parameters| parameters.get("UPDATED_BY_CRAWLER"));
-    spec.target.contains(location(table)) && crawler.is_none_or(|crawler| *crawler == spec.config.crawler)
+    settings.target.contains(location(table))
+        && crawler.is_none_or(|crawler| *crawler == settings.config.crawler)
 }
 
 fn location(table: &Table) -> &str {
     table.storage_descriptor().and_then(StorageDescriptor::location).unwrap_or_default()
 }
 
-fn describe(table: &Table, spec: &CrawlerSpec) -> String {
+fn describe(table: &Table, settings: &CrawlerSettings) -> String {
     let columns: Vec<String> = columns(table)
         .iter()
         .map(column)
         .chain(table.partition_keys().iter().map(|key| format!("{} (partition)", column(key))))
         .collect();
-    let (database, columns) = (&spec.config.database, columns.join(", "));
+    let (database, columns) = (&settings.config.database, columns.join(", "));
     format!("table `{database}.{}` over {}: {columns}", table.name(), location(table))
 }
 

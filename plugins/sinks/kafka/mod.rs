@@ -4,7 +4,7 @@ mod config;
 mod delivery;
 mod errors;
 mod isolated_retry;
-mod letters;
+mod letter_store;
 mod producer_thread;
 mod retention;
 mod template;
@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use config::KafkaSinkConfig;
 use delivery::{Deliveries, DeliveryError, FailedRecord};
-use letters::TopicLetters;
+use letter_store::TopicLetters;
 use producer_thread::{Job, MessageBuilder, Producer};
 use rdkafka::ClientConfig;
 use rdkafka::producer::Producer as _;

@@ -16,9 +16,9 @@ use tokio::time::Instant;
 use tracing::warn;
 
 use super::condition::Condition;
-use super::incarnation::{Clash, States, metadata};
+use super::incarnation::{Incarnations, KeyConflict, metadata};
 use super::options::tagging;
-use super::{Overwrite, S3Config, dead_letters};
+use super::{Overwrite, S3Config, letter_overwrite};
 use crate::shared::aws::{Access, AccessOptions, AwsError, Cause, arn_needs_aws, timeouts};
 
 /// A bucket, and how objects are written to it.
@@ -41,9 +41,9 @@ pub(super) struct Bucket {
     /// the configuration was right before.
     has_stored: AtomicBool,
     /// The source that numbered the records of this run.
-    numbered_by: OnceLock<Name>,
-    /// The states that numbered the records of this run.
-    states: States,
+    first_source: OnceLock<Name>,
+    /// The incarnations that numbered the records of this run.
+    incarnations: Incarnations,
 }
 
 /// How often credentials are reloaded at most.
@@ -82,8 +82,8 @@ impl Bucket {
             reloaded: Mutex::default(),
             replaces_dead_letters,
             has_stored: AtomicBool::new(false),
-            numbered_by: OnceLock::new(),
-            states: States::default(),
+            first_source: OnceLock::new(),
+            incarnations: Incarnations::default(),
         }
     }
 
@@ -183,9 +183,9 @@ impl Bucket {
     /// The key and the content of the record's object; an error rejects the record.
     pub(super) fn object(&self, record: &Record) -> Result<(String, Bytes)> {
         let body = body_of(record)?;
-        self.states.add(record);
+        self.incarnations.add(record);
         if self.config.overwrite == Some(Overwrite::Always)
-            && let Some(reason) = self.states.replaces(record)
+            && let Some(reason) = self.incarnations.replaces(record)
         {
             warn!("{reason}");
         }
@@ -193,7 +193,7 @@ impl Bucket {
         if template.is_by_entry_alone()
             && let Some(entry) = &record.entry
         {
-            let first = *self.numbered_by.get_or_init(|| entry.source);
+            let first = *self.first_source.get_or_init(|| entry.source);
             if first != entry.source {
                 bail!(
                     "entry {} was numbered by `{}`, other records of this run by `{first}`; both count from 0, so \
@@ -264,7 +264,8 @@ impl Bucket {
         record: &Record,
     ) -> Result<(), Failure> {
         // A chunked response does not contain its length.
-        let clash = self.states.clash(record, object.metadata()).filter(|_| !self.replaces_dead_letters);
+        let conflict =
+            self.incarnations.conflict(record, object.metadata()).filter(|_| !self.replaces_dead_letters);
         let has_other_length = object.content_length().is_some_and(|n| usize::try_from(n) != Ok(body.len()));
         let mut problem = "exists with other content";
         if self.replaces_dead_letters || !has_other_length {
@@ -273,19 +274,19 @@ impl Bucket {
                 .map_err(|error| Failure::transient(self.about("reading", key, error.into())))?
                 .into_bytes();
             if existing == body {
-                match &clash {
+                match &conflict {
                     None => return Ok(()),
-                    Some(Clash::State(reason)) => {
-                        self.states.warn_of_same(reason, &format!("s3://{}/{key}", self.config.bucket));
+                    Some(KeyConflict::State(reason)) => {
+                        self.incarnations.warn_of_same(reason, &format!("s3://{}/{key}", self.config.bucket));
                         return Ok(());
                     }
-                    Some(Clash::Source(_)) => {
+                    Some(KeyConflict::Source(_)) => {
                         problem = "is the object of another record, which has the same content";
                     }
                 }
             }
             if self.replaces_dead_letters {
-                dead_letters::check_replaces(&existing, body).map_err(|error| {
+                letter_overwrite::check_replaces(&existing, body).map_err(|error| {
                     let bucket = &self.config.bucket;
                     Failure::rejected(error.context(format!("s3://{bucket}/{key} is not overwritten")))
                 })?;
@@ -294,7 +295,7 @@ impl Bucket {
             }
         }
         let bucket = &self.config.bucket;
-        if let Some(Clash::Source(reason) | Clash::State(reason)) = clash {
+        if let Some(KeyConflict::Source(reason) | KeyConflict::State(reason)) = conflict {
             return Err(Failure::rejected(anyhow!("s3://{bucket}/{key} {problem}: {reason}")));
         }
         Err(Failure::rejected(anyhow!(

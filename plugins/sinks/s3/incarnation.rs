@@ -1,5 +1,5 @@
 //! Notices that two records have the same key: the metadata of an object names the source of its record, and the
-//! state that has numbered it.
+//! incarnation (life of a state folder; messages call it a state) in which it was numbered.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,7 +9,7 @@ use runner_core::{EntryNumber, Incarnation, Name, Record};
 use tracing::warn;
 
 /// The names in the metadata of an object (`x-amz-meta-runner-incarnation`). Crawlers and queries do not read metadata.
-const STATE: &str = "runner-incarnation";
+const INCARNATION: &str = "runner-incarnation";
 const SOURCE: &str = "runner-source";
 
 /// The metadata of the object of a record, if the record has an entry number.
@@ -17,7 +17,7 @@ pub(super) fn metadata(record: &Record) -> Option<HashMap<String, String>> {
     let entry = record.entry.as_ref()?;
     let mut metadata = HashMap::from([(SOURCE.to_owned(), encoded(entry.source))]);
     if let Some(incarnation) = entry.incarnation {
-        metadata.insert(STATE.to_owned(), incarnation.to_string());
+        metadata.insert(INCARNATION.to_owned(), incarnation.to_string());
     }
     Some(metadata)
 }
@@ -33,32 +33,32 @@ fn encoded(source: Name) -> String {
 
 /// Why an object has the key of this record but belongs to another one.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Clash {
+pub(super) enum KeyConflict {
     /// Another source has numbered it.
     Source(String),
     /// The same source has numbered it in another state. If the content is the same, it may be the same record.
     State(String),
 }
 
-/// The first state that numbered the records of each source in this run.
+/// The first incarnation that numbered the records of each source in this run.
 ///
 /// It is named where an object has no metadata: some servers do not keep them.
 #[derive(Default)]
-pub(super) struct States {
+pub(super) struct Incarnations {
     first: RwLock<Vec<(Name, Incarnation)>>,
     has_said: AtomicBool,
     has_said_same: AtomicBool,
 }
 
-impl States {
+impl Incarnations {
     /// Notes the state of a record.
     pub(super) fn add(&self, record: &Record) {
         let Some(entry) = &record.entry else { return };
         let Some(incarnation) = entry.incarnation else { return };
-        if self.first(entry.source).is_none() {
-            let mut states = self.first.write().unwrap_or_else(PoisonError::into_inner);
-            if states.iter().all(|(source, _)| *source != entry.source) {
-                states.push((entry.source, incarnation));
+        if self.first_incarnation(entry.source).is_none() {
+            let mut incarnations = self.first.write().unwrap_or_else(PoisonError::into_inner);
+            if incarnations.iter().all(|(source, _)| *source != entry.source) {
+                incarnations.push((entry.source, incarnation));
             }
         }
     }
@@ -66,7 +66,7 @@ impl States {
     /// Why objects may be replaced by other records, where existing ones are replaced; once a run.
     pub(super) fn replaces(&self, record: &Record) -> Option<String> {
         let entry = record.entry.as_ref()?;
-        let (first, ours) = (self.first(entry.source)?, entry.incarnation?);
+        let (first, ours) = (self.first_incarnation(entry.source)?, entry.incarnation?);
         if first == ours || self.has_said.swap(true, Ordering::Relaxed) {
             return None;
         }
@@ -78,26 +78,30 @@ impl States {
         ))
     }
 
-    fn first(&self, source: Name) -> Option<Incarnation> {
-        let states = self.first.read().unwrap_or_else(PoisonError::into_inner);
-        states.iter().find(|(known, _)| *known == source).map(|(_, first)| *first)
+    fn first_incarnation(&self, source: Name) -> Option<Incarnation> {
+        let incarnations = self.first.read().unwrap_or_else(PoisonError::into_inner);
+        incarnations.iter().find(|(known, _)| *known == source).map(|(_, first)| *first)
     }
 
     /// Why an existing object has the name of this record, if its metadata tells.
-    pub(super) fn clash(&self, record: &Record, existing: Option<&HashMap<String, String>>) -> Option<Clash> {
+    pub(super) fn conflict(
+        &self,
+        record: &Record,
+        existing: Option<&HashMap<String, String>>,
+    ) -> Option<KeyConflict> {
         let entry = record.entry.as_ref()?;
         let (source, saved) = (encoded(entry.source), |name| existing.and_then(|it| it.get(name)));
         if let Some(theirs) = saved(SOURCE).filter(|theirs| **theirs != source) {
-            return Some(Clash::Source(format!(
+            return Some(KeyConflict::Source(format!(
                 "entry {} was numbered by `{theirs}`, this record by `{source}`; both count from 0: give each source its \
                  own folder in `key`, or use `{{{{ topic }}}}`, `{{{{ partition }}}}` and `{{{{ offset }}}}`",
                 entry.text()
             )));
         }
         let ours = entry.incarnation?;
-        let saved = saved(STATE).and_then(|state| state.parse().ok());
-        let theirs = saved.or_else(|| self.first(entry.source))?;
-        (ours != theirs).then(|| Clash::State(explain(entry, theirs, ours)))
+        let saved = saved(INCARNATION).and_then(|state| state.parse().ok());
+        let theirs = saved.or_else(|| self.first_incarnation(entry.source))?;
+        (ours != theirs).then(|| KeyConflict::State(explain(entry, theirs, ours)))
     }
 
     /// Warns once a run that a record counts as stored, since an object of another state has its content.
@@ -134,43 +138,45 @@ mod tests {
     #[test]
     fn number_of_two_states_is_noticed_and_both_are_named() {
         let existing = metadata(&numbered_by(Some("0000000a")));
-        let states = States::default();
-        let clash = states.clash(&numbered_by(Some("0000000b")), existing.as_ref());
-        let Some(Clash::State(reason)) = clash else { panic!("{clash:?}") };
+        let incarnations = Incarnations::default();
+        let conflict = incarnations.conflict(&numbered_by(Some("0000000b")), existing.as_ref());
+        let Some(KeyConflict::State(reason)) = conflict else { panic!("{conflict:?}") };
         for part in ["entry 7 of `p/api`", "0000000a", "0000000b", "data_dir"] {
             assert!(reason.contains(part), "{reason}");
         }
-        assert_eq!(states.clash(&numbered_by(Some("0000000a")), existing.as_ref()), None);
+        assert_eq!(incarnations.conflict(&numbered_by(Some("0000000a")), existing.as_ref()), None);
     }
 
     #[test]
     fn number_of_two_sources_is_noticed_and_both_are_named() {
-        let (states, mut other) = (States::default(), numbered_by(Some("0000000a")));
+        let (incarnations, mut other) = (Incarnations::default(), numbered_by(Some("0000000a")));
         let existing = metadata(&other);
         other.entry = Some(EntryNumber::new(7, Name::new("p/höhe")));
-        let Some(Clash::Source(reason)) = states.clash(&other, existing.as_ref()) else { panic!("no clash") };
+        let Some(KeyConflict::Source(reason)) = incarnations.conflict(&other, existing.as_ref()) else {
+            panic!("no conflict")
+        };
         assert!(reason.contains("numbered by `p/api`, this record by `p/h\\u{f6}he`"), "{reason}");
-        assert_eq!(states.clash(&other, metadata(&other).as_ref()), None);
+        assert_eq!(incarnations.conflict(&other, metadata(&other).as_ref()), None);
         assert!(metadata(&other).unwrap().values().all(|value| value.is_ascii()));
     }
 
     #[test]
     fn server_without_metadata_is_made_up_for_by_the_states_of_the_run() {
-        let states = States::default();
-        states.add(&numbered_by(Some("0000000a")));
-        states.add(&numbered_by(Some("0000000b")));
-        let clash = states.clash(&numbered_by(Some("0000000b")), None);
-        let Some(Clash::State(reason)) = clash else { panic!("{clash:?}") };
+        let incarnations = Incarnations::default();
+        incarnations.add(&numbered_by(Some("0000000a")));
+        incarnations.add(&numbered_by(Some("0000000b")));
+        let conflict = incarnations.conflict(&numbered_by(Some("0000000b")), None);
+        let Some(KeyConflict::State(reason)) = conflict else { panic!("{conflict:?}") };
         assert!(reason.contains("by the state 0000000a and by the state 0000000b"), "{reason}");
     }
 
     #[test]
     fn second_state_of_a_run_is_said_once() {
-        let states = States::default();
+        let incarnations = Incarnations::default();
         let replaces = |incarnation| {
             let record = numbered_by(Some(incarnation));
-            states.add(&record);
-            states.replaces(&record)
+            incarnations.add(&record);
+            incarnations.replaces(&record)
         };
         assert_eq!(replaces("0000000a"), None);
         let reason = replaces("0000000b").unwrap();
@@ -180,9 +186,9 @@ mod tests {
 
     #[test]
     fn unknown_state_says_nothing() {
-        let (states, existing) = (States::default(), metadata(&numbered_by(Some("0000000a"))));
-        assert_eq!(states.clash(&numbered_by(None), existing.as_ref()), None);
-        assert_eq!(states.clash(&numbered_by(Some("0000000a")), None), None);
+        let (incarnations, existing) = (Incarnations::default(), metadata(&numbered_by(Some("0000000a"))));
+        assert_eq!(incarnations.conflict(&numbered_by(None), existing.as_ref()), None);
+        assert_eq!(incarnations.conflict(&numbered_by(Some("0000000a")), None), None);
         assert_eq!(metadata(&record("{}", 7)), None);
     }
 }

@@ -3,10 +3,10 @@
 mod bucket;
 mod condition;
 mod content_check;
-mod dead_letters;
 mod error;
 mod incarnation;
-mod letters;
+mod letter_overwrite;
+mod letter_store;
 mod options;
 mod table_rows;
 
@@ -24,7 +24,7 @@ use serde::{Deserialize, Serialize};
 
 use self::bucket::{Bucket, body_of};
 use self::content_check::{ContentCheck, unpacked_by_name};
-use self::letters::FolderLetters;
+use self::letter_store::FolderLetters;
 use self::options::{Acl, Encryption, StorageClass, Tombstones, check_key_id, check_tags};
 use self::table_rows::{TableRows, folder_of};
 use crate::shared::aws::{AccessOptions, Endpoint, Role, RoleArn, check_bucket_name, is_aws};

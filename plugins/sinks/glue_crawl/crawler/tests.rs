@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use wiremock::matchers::header;
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
-use super::super::tests::spec;
+use super::super::tests::settings;
 use super::*;
 use crate::shared::aws::Access;
 
@@ -20,13 +20,13 @@ async fn glue(responses: &[(&str, u16, Value)]) -> MockServer {
     server
 }
 
-async fn open(server: &MockServer, update: bool) -> Result<Crawler> {
+async fn open(server: &MockServer, update: bool) -> Result<GlueCrawler> {
     open_with(server, &json!({ "update": update })).await
 }
 
-async fn open_with(server: &MockServer, options: &Value) -> Result<Crawler> {
-    let spec = Arc::new(spec(options));
-    Crawler::open(Session::new(Access::to_test_server("Glue", server.uri())), spec).await
+async fn open_with(server: &MockServer, options: &Value) -> Result<GlueCrawler> {
+    let settings = Arc::new(settings(options));
+    GlueCrawler::open(Session::new(Access::to_test_server("Glue", server.uri())), settings).await
 }
 
 fn crawler(path: &str, last: &Value) -> Value {

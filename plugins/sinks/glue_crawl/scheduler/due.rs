@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::Result;
 use tokio::time::Instant;
 
-use super::{Crawl, CrawlScheduler, CrawlerClient, Status};
+use super::{Crawl, CrawlApi, CrawlScheduler, Status};
 
 /// By how much the clocks of Glue and of this machine may differ: a crawl is not put off for that.
 const CLOCK_TOLERANCE: Duration = Duration::from_secs(5);
@@ -24,7 +24,7 @@ pub(super) enum Due {
     Now(Status),
 }
 
-impl<C: CrawlerClient> CrawlScheduler<C> {
+impl<C: CrawlApi> CrawlScheduler<C> {
     /// What is left to do, seen that other runs may have crawled.
     pub(super) async fn due(&self, every: Option<Duration>) -> Result<Due> {
         let name = self.crawler.name();

@@ -39,7 +39,7 @@ impl FakeCrawler {
 const CRAWL_TIME: Duration = Duration::from_mins(1);
 
 #[async_trait]
-impl CrawlerClient for Arc<FakeCrawler> {
+impl CrawlApi for Arc<FakeCrawler> {
     async fn status(&self) -> Result<Status, AwsError> {
         self.request().await?;
         let starts = self.starts.lock().unwrap();

@@ -1,6 +1,6 @@
 //! The crawler that the pipeline file describes, and how an existing one differs from it.
 
-use aws_sdk_glue::types::{Crawler as Description, CrawlerTargets, S3Target};
+use aws_sdk_glue::types::{Crawler as ExistingCrawler, CrawlerTargets, S3Target};
 use serde_json::{Value, json};
 
 use super::GlueCrawlConfig;
@@ -8,7 +8,7 @@ use super::options::Folder;
 
 /// The crawler that the pipeline file describes.
 #[derive(Debug)]
-pub(super) struct CrawlerSpec {
+pub(super) struct CrawlerSettings {
     pub(super) config: GlueCrawlConfig,
     pub(super) target: Folder,
 }
@@ -20,7 +20,7 @@ pub(super) struct Difference {
     pub(super) is_serious: bool,
 }
 
-impl CrawlerSpec {
+impl CrawlerSettings {
     pub(super) fn targets(&self) -> CrawlerTargets {
         let target =
             S3Target::builder().path(self.target.as_str()).sample_size(self.config.sample_size).build();
@@ -40,7 +40,7 @@ impl CrawlerSpec {
         .to_string()
     }
 
-    pub(super) fn differences(&self, existing: &Description) -> Vec<Difference> {
+    pub(super) fn differences(&self, existing: &ExistingCrawler) -> Vec<Difference> {
         let config = &self.config;
         let mut differences = Vec::new();
         let mut add = |setting: &str, found: &str, wanted: &str, is_same: bool, is_serious| {
@@ -100,18 +100,18 @@ pub(super) fn role_name(role: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::spec;
+    use super::super::tests::settings;
     use super::*;
     use aws_sdk_glue::types::Schedule;
 
-    fn existing(path: &str, role: &str, database: &str) -> Description {
+    fn existing(path: &str, role: &str, database: &str) -> ExistingCrawler {
         let target = S3Target::builder().path(path).sample_size(100).build();
         let targets = CrawlerTargets::builder().s3_targets(target).build();
-        let existing = Description::builder().targets(targets).role(role).database_name(database);
-        existing.configuration(spec(&json!({})).configuration()).build()
+        let existing = ExistingCrawler::builder().targets(targets).role(role).database_name(database);
+        existing.configuration(settings(&json!({})).configuration()).build()
     }
 
-    fn same() -> Description {
+    fn same() -> ExistingCrawler {
         existing("s3://lake/stockmarket_project/", "AWSGlueServiceRole-stock-market", "realtime-de-db")
     }
 
@@ -124,7 +124,7 @@ mod tests {
                 "arn:aws:iam::1:role/service-role/AWSGlueServiceRole-stock-market",
             ),
         ] {
-            let differences = spec(&json!({})).differences(&existing(path, role, "realtime-de-db"));
+            let differences = settings(&json!({})).differences(&existing(path, role, "realtime-de-db"));
             assert!(differences.is_empty(), "{path} {role}");
         }
     }
@@ -132,7 +132,7 @@ mod tests {
     #[test]
     fn other_target_role_or_database_is_serious_and_a_schedule_is_not() {
         let differences =
-            spec(&json!({})).differences(&existing("s3://lake/other/", "other-role", "other-db"));
+            settings(&json!({})).differences(&existing("s3://lake/other/", "other-role", "other-db"));
         assert!(differences.iter().all(|difference| difference.is_serious));
         assert_eq!(
             differences[0].text,
@@ -142,7 +142,7 @@ mod tests {
 
         let mut scheduled = same();
         scheduled.schedule = Some(Schedule::builder().schedule_expression("cron(0 3 * * ? *)").build());
-        let differences = spec(&json!({})).differences(&scheduled);
+        let differences = settings(&json!({})).differences(&scheduled);
         assert_eq!(differences.len(), 1);
         assert!(!differences[0].is_serious);
         assert_eq!(differences[0].text, "its schedule is `cron(0 3 * * ? *)`, the pipeline file has none");
@@ -150,7 +150,7 @@ mod tests {
 
     #[test]
     fn other_table_prefix_is_serious() {
-        let differences = spec(&json!({ "table_prefix": "raw_" })).differences(&same());
+        let differences = settings(&json!({ "table_prefix": "raw_" })).differences(&same());
         let texts: Vec<&str> = differences.iter().map(|difference| &*difference.text).collect();
         assert_eq!(texts, ["its table_prefix is none, the pipeline file has `raw_`"]);
         assert!(differences[0].is_serious);
@@ -160,7 +160,7 @@ mod tests {
     fn other_sample_size_or_grouping_is_reported_and_not_serious() {
         let mut other = same();
         other.configuration = Some(json!({ "Grouping": { "TableLevelConfiguration": 3 } }).to_string());
-        let differences = spec(&json!({ "sample_size": 200 })).differences(&other);
+        let differences = settings(&json!({ "sample_size": 200 })).differences(&other);
         assert!(differences.iter().all(|difference| !difference.is_serious));
         let text: Vec<String> = differences.into_iter().map(|difference| difference.text).collect();
         assert_eq!(
@@ -173,12 +173,16 @@ mod tests {
         );
         other.configuration = None;
         other.targets = None;
-        assert_eq!(spec(&json!({})).differences(&other).len(), 3, "the target and the grouping of objects");
+        assert_eq!(
+            settings(&json!({})).differences(&other).len(),
+            3,
+            "the target and the grouping of objects"
+        );
     }
 
     #[test]
     fn configuration_makes_one_table_at_the_depth_of_the_target() {
-        let configuration: Value = serde_json::from_str(&spec(&json!({})).configuration()).unwrap();
+        let configuration: Value = serde_json::from_str(&settings(&json!({})).configuration()).unwrap();
         let grouping = &configuration["Grouping"];
         assert_eq!(grouping["TableGroupingPolicy"], "CombineCompatibleSchemas");
         assert_eq!(grouping["TableLevelConfiguration"], 2);
