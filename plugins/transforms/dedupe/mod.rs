@@ -1,7 +1,7 @@
 //! `dedupe`: lets the first of equal records pass.
 
 mod key;
-mod recent;
+mod recent_keys;
 mod state;
 #[cfg(test)]
 mod tests;

@@ -1,4 +1,4 @@
-//! What `dedupe` knows: the keys of all records that it has met, and for each source with a
+//! What `dedupe` knows: the keys of all records that it has seen, and for each source with a
 //! checkpoint those that its position covers.
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
@@ -11,7 +11,7 @@ use runner_core::{Mapped, ReadOrder, RecordHandle, Result, SavedState};
 use serde_json::Value;
 
 use super::key::Key;
-use super::recent::Recent;
+use super::recent_keys::RecentKeys;
 
 /// The state, shared with the engine, which saves it.
 pub(super) struct State(Mutex<Keys>);
@@ -19,7 +19,7 @@ pub(super) struct State(Mutex<Keys>);
 pub(super) struct Keys {
     capacity: usize,
     /// The keys of all records, delivered or in flight.
-    known: Recent,
+    known: RecentKeys,
     in_flight: InFlight,
     /// By the number of the source.
     sources: BTreeMap<usize, Covered>,
@@ -28,13 +28,13 @@ pub(super) struct Keys {
 /// What is saved with the position of a source.
 struct Covered {
     /// The keys as they were after the records before the position.
-    keys: Recent,
+    keys: RecentKeys,
     /// The records after the position, in their order.
-    after: VecDeque<Met>,
+    uncommitted: VecDeque<SeenRecord>,
 }
 
-/// A record that was met.
-struct Met {
+/// A record that was seen.
+struct SeenRecord {
     item: u64,
     key: Key,
     /// Whether it has passed. The key of a record is saved once the position covers the equal
@@ -46,7 +46,7 @@ impl State {
     pub(super) fn new(capacity: usize) -> Self {
         State(Mutex::new(Keys {
             capacity,
-            known: Recent::new(capacity),
+            known: RecentKeys::new(capacity),
             in_flight: InFlight::default(),
             sources: BTreeMap::new(),
         }))
@@ -102,9 +102,9 @@ impl Keys {
     /// Whether no equal record is known.
     pub(super) fn passes(&mut self, key: Key, order: ReadOrder) -> bool {
         let passed = !self.known.contains(key);
-        self.known.meet(key);
+        self.known.add(key);
         if let Some(source) = self.sources.get_mut(&order.source) {
-            source.note(Met { item: order.item, key, passed });
+            source.note(SeenRecord { item: order.item, key, passed });
         }
         passed
     }
@@ -116,16 +116,16 @@ fn is_before(one: ReadOrder, other: ReadOrder) -> bool {
 }
 
 impl Covered {
-    fn note(&mut self, met: Met) {
+    fn note(&mut self, seen: SeenRecord) {
         // Records rarely overtake each other.
-        let n_later = self.after.iter().rev().take_while(|other| other.item > met.item).count();
-        self.after.insert(self.after.len() - n_later, met);
+        let n_later = self.uncommitted.iter().rev().take_while(|other| other.item > seen.item).count();
+        self.uncommitted.insert(self.uncommitted.len() - n_later, seen);
     }
 
     fn advance(&mut self, n_items: u64) {
-        while let Some(met) = self.after.pop_front_if(|met| met.item < n_items) {
-            if met.passed || self.keys.contains(met.key) {
-                self.keys.meet(met.key);
+        while let Some(seen) = self.uncommitted.pop_front_if(|seen| seen.item < n_items) {
+            if seen.passed || self.keys.contains(seen.key) {
+                self.keys.add(seen.key);
             }
         }
     }
@@ -134,10 +134,10 @@ impl Covered {
 impl SavedState for State {
     fn resume(&self, source: usize, saved: Option<&Value>) -> Result<()> {
         let mut keys = self.lock();
-        let mut covered = Covered { keys: Recent::new(keys.capacity), after: VecDeque::new() };
+        let mut covered = Covered { keys: RecentKeys::new(keys.capacity), uncommitted: VecDeque::new() };
         for key in saved.map(read).transpose()?.unwrap_or_default() {
-            covered.keys.meet(key);
-            keys.known.meet(key);
+            covered.keys.add(key);
+            keys.known.add(key);
         }
         keys.sources.insert(source, covered);
         Ok(())
@@ -161,7 +161,7 @@ impl SavedState for State {
     }
 }
 
-/// Reads what `save` has written: the keys, the longest unmet first.
+/// Reads what `save` has written: the keys, the least recently used first.
 fn read(saved: &Value) -> Result<Vec<Key>> {
     let text = saved.as_str().context("the keys are not text")?;
     let bytes = BASE64_STANDARD.decode(text).context("the keys are not base64")?;

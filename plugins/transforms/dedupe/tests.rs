@@ -168,7 +168,7 @@ fn passes(state: &State, key: u128, item: u64) -> bool {
 }
 
 proptest! {
-    /// A state that is saved at any prefix, and meets the records after it again, decides about
+    /// A state that is saved at any prefix, and sees the records after it again, decides about
     /// them as if there had been no restart.
     #[test]
     fn restart_at_any_prefix_decides_the_same(
