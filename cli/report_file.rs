@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn device_and_missing_folder_are_told_apart() {
+    fn device_and_missing_folder_are_distinguished() {
         ReportFile::open(Path::new("/dev/null")).unwrap().write(b"{}").unwrap();
         let error = ReportFile::open(Path::new("/nowhere/report.json")).err().unwrap();
         assert!(format!("{error:#}").contains("--report /nowhere/report.json"), "{error:#}");

@@ -69,7 +69,7 @@ fn types_follow_the_options_between_two_runs() {
 }
 
 #[test]
-fn date_with_a_time_of_day_ends_the_run_with_the_way_out() {
+fn date_with_a_time_of_day_ends_the_run_with_a_fix() {
     let env = env("d\n2024-01-02\n2024-01-03 10:00:00\n", "types = { d = \"date\" }");
     run(&env).assert_code(65).assert_says(&["rows.csv:3:1:", "would lose", "types = { d = \"timestamp\" }"]);
     set_options(&env, "path = \"rows.csv\"\ntypes = { d = \"timestamp\" }");

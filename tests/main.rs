@@ -64,6 +64,8 @@ mod kafka_tls;
 mod lake;
 /// Tests of the oracle that the delivery tests use.
 mod oracle;
+/// Records of other programs in the topic of the stock consumer.
+mod other_producers;
 /// Pairs of a source and a sink, killed repeatedly.
 mod pairs;
 /// The `run` verb: reports, exit codes, limits.
@@ -84,8 +86,6 @@ mod shutdown;
 mod soak;
 /// Where checkpoints are kept, and who may read them.
 mod state;
-/// Records of other programs in the topic of the stock consumer.
-mod strangers;
 /// Licences and origins of the dependencies.
 mod supply_chain;
 /// Output on a terminal.

@@ -178,7 +178,7 @@ fn checkpoint_show_prints_no_token() {
 }
 
 #[test]
-fn two_states_that_number_for_one_source_are_noticed() {
+fn two_states_that_number_for_one_source_are_detected() {
     let s3 = S3::start();
     s3.create_bucket("lake");
     let mut env = TestEnv::new();

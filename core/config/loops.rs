@@ -8,7 +8,7 @@ use crate::plugin::Built;
 use crate::sink::Written;
 
 /// A sink, and a source that reads what it writes.
-struct Back {
+struct ReadBack {
     sink: usize,
     source: usize,
     written: Written,
@@ -26,20 +26,20 @@ pub(super) struct Loop {
 
 /// The sinks whose records come back to them, and why.
 pub(super) fn find(components: &[Component]) -> Vec<Loop> {
-    let mut ways: Vec<Back> = Vec::new();
+    let mut read_backs: Vec<ReadBack> = Vec::new();
     for (sink, component) in components.iter().enumerate() {
         let Some(written) = written(component) else { continue };
         for (source, why) in readers(components.iter(), &written) {
-            ways.push(Back { sink, source, written: written.clone(), why });
+            read_backs.push(ReadBack { sink, source, written: written.clone(), why });
         }
     }
     let passes_all = |component: &Component| match &component.built {
         Built::Transform(transform) => transform.filter_reason().is_empty(),
         Built::Source(_) | Built::Sink(_) => true,
     };
-    let found = ways.iter().filter(|way| reaches(components, &ways, way, |_| true)).map(|way| {
-        let is_endless = reaches(components, &ways, way, passes_all);
-        let (name, read) = (&components[way.source].name, &way.why);
+    let found = read_backs.iter().filter(|it| reaches(components, &read_backs, it, |_| true)).map(|read_back| {
+        let is_endless = reaches(components, &read_backs, read_back, passes_all);
+        let (name, read) = (&components[read_back.source].name, &read_back.why);
         let message = if is_endless {
             format!(
                 "source `{name}` reads what this sink writes ({read}), and its records reach this sink: each would be \
@@ -51,7 +51,7 @@ pub(super) fn find(components: &[Component]) -> Vec<Loop> {
                  written again and again"
             )
         };
-        Loop { sink: way.sink, why: OptionError::new(way.written.option, message), is_endless }
+        Loop { sink: read_back.sink, why: OptionError::new(read_back.written.option, message), is_endless }
     });
     found.collect()
 }
@@ -87,20 +87,25 @@ fn readers<'a>(components: impl Iterator<Item = &'a Component>, written: &Writte
     components.enumerate().filter_map(reader).collect()
 }
 
-/// Whether records of the source of `way` reach its sink through components that pass them, also through what other
+/// Whether records of the source of `read_back` reach its sink through components that pass them, also through what other
 /// sinks write and sources read.
-fn reaches(components: &[Component], ways: &[Back], way: &Back, passes: impl Fn(&Component) -> bool) -> bool {
+fn reaches(
+    components: &[Component],
+    read_backs: &[ReadBack],
+    read_back: &ReadBack,
+    passes: impl Fn(&Component) -> bool,
+) -> bool {
     let mut is_reached = vec![false; components.len()];
-    is_reached[way.source] = true;
+    is_reached[read_back.source] = true;
     loop {
         let takes = |at: usize| {
             let from_inputs =
                 passes(&components[at]) && components[at].inputs.iter().any(|&input| is_reached[input]);
-            from_inputs || ways.iter().any(|way| way.source == at && is_reached[way.sink])
+            from_inputs || read_backs.iter().any(|it| it.source == at && is_reached[it.sink])
         };
         let more: Vec<usize> = (0..components.len()).filter(|&at| !is_reached[at] && takes(at)).collect();
         if more.is_empty() {
-            return is_reached[way.sink];
+            return is_reached[read_back.sink];
         }
         for at in more {
             is_reached[at] = true;

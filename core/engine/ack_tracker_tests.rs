@@ -176,7 +176,7 @@ fn panic_of_a_transform_drops_the_whole_batch() {
 }
 
 #[tokio::test]
-async fn record_of_which_a_part_was_released_is_noticed_when_the_last_part_ends() {
+async fn record_of_which_a_part_was_released_is_detected_when_the_last_part_ends() {
     let mut reader = Reader::new();
     let mut batch = reader.read(2);
     let _ = batch.map(|record| Mapped::Split(vec![record.clone(), record.clone()]));
@@ -241,7 +241,7 @@ fn routed_record_is_delivered_when_every_output_has_delivered_it() {
 }
 
 #[test]
-fn parts_are_told_apart_at_their_origin_too() {
+fn parts_are_distinguished_at_their_origin_too() {
     let mut reader = Reader::new();
     let mut batch = reader.read(1);
     for _ in 0..2 {

@@ -1,4 +1,4 @@
-//! Stops: one token for the run, one for its sources, and one for each component below them.
+//! Stops: one token for the run, one for its sources, and one for each component.
 
 use std::sync::{Mutex, OnceLock, PoisonError};
 
@@ -32,14 +32,14 @@ pub(crate) struct Control {
     requested: CancellationToken,
     /// The writes of all sinks. They have tasks of their own, which may outlive that of their sink for a moment.
     pub(crate) writes: TaskTracker,
-    nodes: Vec<Node>,
+    components: Vec<ComponentStop>,
     failure: Mutex<Option<RunFailure>>,
     /// The component that wanted no more records, and so ended the run.
     limit: OnceLock<String>,
 }
 
 #[derive(Debug)]
-struct Node {
+struct ComponentStop {
     name: String,
     stop: CancellationToken,
     inputs: Vec<usize>,
@@ -52,7 +52,7 @@ struct Node {
 
 /// A component as the stops see it.
 #[derive(Debug)]
-pub(crate) struct ComponentNode {
+pub(crate) struct ComponentInfo {
     pub(crate) name: String,
     pub(crate) inputs: Vec<usize>,
     /// Whether it is a source that can never read again what it has read.
@@ -63,7 +63,7 @@ impl Control {
     /// For components with their inputs as indices, each after its inputs. The sink of `[dead_letter]` has none, and
     /// comes behind the first `n_components`, which are those of the file.
     pub(crate) fn new(
-        components: impl IntoIterator<Item = ComponentNode>,
+        described: impl IntoIterator<Item = ComponentInfo>,
         n_components: usize,
         stop: &CancellationToken,
     ) -> Self {
@@ -72,14 +72,14 @@ impl Control {
         let draining = stop.child_token();
         let input_ended = draining.child_token();
         let failed = CancellationToken::new();
-        let mut nodes: Vec<Node> = Vec::new();
-        for (index, ComponentNode { name, inputs, reads_once }) in components.into_iter().enumerate() {
+        let mut components: Vec<ComponentStop> = Vec::new();
+        for (index, ComponentInfo { name, inputs, reads_once }) in described.into_iter().enumerate() {
             let is_source = inputs.is_empty() && index < n_components;
             // Any component may have sent the dead letters.
             let finishes = if index < n_components {
-                inputs.iter().any(|&input| nodes[input].finishes || !nodes[input].can_read_again)
+                inputs.iter().any(|&input| components[input].finishes || !components[input].can_read_again)
             } else {
-                nodes.iter().any(|node| !node.can_read_again)
+                components.iter().any(|component| !component.can_read_again)
             };
             let parent = match (is_source, finishes) {
                 (true, _) => &input_ended,
@@ -87,11 +87,18 @@ impl Control {
                 (false, false) => &stop,
             };
             let stop = parent.child_token();
-            nodes.push(Node { name, stop, inputs, is_source, can_read_again: !reads_once, finishes });
+            components.push(ComponentStop {
+                name,
+                stop,
+                inputs,
+                is_source,
+                can_read_again: !reads_once,
+                finishes,
+            });
         }
         Control {
             writes: TaskTracker::new(),
-            nodes,
+            components,
             stop: stop.clone(),
             failed,
             draining: draining.clone(),
@@ -103,18 +110,18 @@ impl Control {
     }
 
     /// The token that tells one component to stop.
-    pub(crate) fn token(&self, node: usize) -> CancellationToken {
-        self.nodes[node].stop.clone()
+    pub(crate) fn token(&self, component: usize) -> CancellationToken {
+        self.components[component].stop.clone()
     }
 
     /// Whether a component passes on all that it receives after a stop was requested.
-    pub(crate) fn finishes(&self, node: usize) -> bool {
-        self.nodes[node].finishes
+    pub(crate) fn finishes(&self, component: usize) -> bool {
+        self.components[component].finishes
     }
 
     /// Whether what this source has read can be read again.
     pub(crate) fn can_read_again(&self, source: usize) -> bool {
-        self.nodes[source].can_read_again
+        self.components[source].can_read_again
     }
 
     /// Cancelled when what was read is not delivered any more, also if it cannot be read again.
@@ -124,7 +131,7 @@ impl Control {
 
     /// What becomes of records that are abandoned, for messages.
     pub(crate) fn fate_of_abandoned(&self) -> &'static str {
-        if self.nodes.iter().all(|node| node.can_read_again) {
+        if self.components.iter().all(|component| component.can_read_again) {
             "the rest will be read again"
         } else {
             "the rest is abandoned"
@@ -149,30 +156,32 @@ impl Control {
         }
     }
 
-    pub(crate) fn name(&self, node: usize) -> &str {
-        &self.nodes[node].name
+    pub(crate) fn name(&self, component: usize) -> &str {
+        &self.components[component].name
     }
 
     /// Ends the run: the first failure is the one that is reported.
-    pub(crate) fn fail(&self, node: usize, failure: Failure) {
-        self.fail_as(self.name(node).to_owned(), failure);
+    pub(crate) fn fail(&self, component: usize, failure: Failure) {
+        self.fail_as(self.name(component).to_owned(), failure);
     }
 
     /// Ends the run because a source cannot read on. What the sources have returned before is delivered.
-    pub(crate) fn fail_source(&self, node: usize, failure: Failure) {
+    pub(crate) fn fail_source(&self, component: usize, failure: Failure) {
         let ended = if failure.delivers_first() { &self.input_ended } else { &self.draining };
-        self.note(self.name(node).to_owned(), failure);
+        self.note(self.name(component).to_owned(), failure);
         ended.cancel();
     }
 
-    /// Ends the run because of a record that `node` has rejected. What `node` has passed on before it is
+    /// Ends the run because of a record that `component` has rejected. What `component` has passed on before it is
     /// delivered, in the drain timeout; everything else stops.
-    pub(crate) fn fail_for_record(&self, node: usize, failure: Failure) {
-        self.note(self.name(node).to_owned(), failure);
+    pub(crate) fn fail_for_record(&self, component: usize, failure: Failure) {
+        self.note(self.name(component).to_owned(), failure);
         self.draining.cancel();
-        let below = self.reach(node, |from, to| self.nodes[to].inputs.contains(&from));
-        for (it, _) in self.nodes.iter().zip(&below).filter(|(_, is_below)| !**is_below) {
-            it.stop.cancel();
+        let is_downstream = self.downstream_of(component);
+        for (other, _) in
+            self.components.iter().zip(&is_downstream).filter(|(_, is_downstream)| !**is_downstream)
+        {
+            other.stop.cancel();
         }
     }
 
@@ -211,29 +220,37 @@ impl Control {
         self.failure.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    /// `node` wants no more records: stops the sources that feed it and everything that they feed,
-    /// except `node` and what it feeds, which has records to finish.
-    pub(crate) fn stop_upstream(&self, node: usize) {
-        if !self.nodes[node].stop.is_cancelled() {
-            self.limit.get_or_init(|| self.name(node).to_owned());
+    /// `component` wants no more records: stops the sources that feed it and everything that they feed,
+    /// except `component` and what it feeds, which has records to finish.
+    pub(crate) fn stop_upstream(&self, component: usize) {
+        if !self.components[component].stop.is_cancelled() {
+            self.limit.get_or_init(|| self.name(component).to_owned());
         }
-        let above = self.reach(node, |from, to| self.nodes[from].inputs.contains(&to));
-        let below = self.reach(node, |from, to| self.nodes[to].inputs.contains(&from));
-        for source in (0..self.nodes.len()).filter(|&it| above[it] && self.nodes[it].is_source) {
-            let fed = self.reach(source, |from, to| self.nodes[to].inputs.contains(&from));
-            for it in (0..self.nodes.len()).filter(|&it| fed[it] && !below[it]) {
-                self.nodes[it].stop.cancel();
+        let is_upstream =
+            self.reachable_from(component, |from, to| self.components[from].inputs.contains(&to));
+        let is_downstream = self.downstream_of(component);
+        for source in
+            (0..self.components.len()).filter(|&it| is_upstream[it] && self.components[it].is_source)
+        {
+            let is_fed = self.downstream_of(source);
+            for other in (0..self.components.len()).filter(|&it| is_fed[it] && !is_downstream[it]) {
+                self.components[other].stop.cancel();
             }
         }
     }
 
-    /// Which nodes can be reached from `start`, itself included.
-    fn reach(&self, start: usize, is_edge: impl Fn(usize, usize) -> bool) -> Vec<bool> {
-        let mut seen = vec![false; self.nodes.len()];
+    /// Which components get records of this one, itself included.
+    fn downstream_of(&self, component: usize) -> Vec<bool> {
+        self.reachable_from(component, |from, to| self.components[to].inputs.contains(&from))
+    }
+
+    /// Which components can be reached from `start`, itself included.
+    fn reachable_from(&self, start: usize, is_edge: impl Fn(usize, usize) -> bool) -> Vec<bool> {
+        let mut seen = vec![false; self.components.len()];
         let mut waiting = vec![start];
         while let Some(from) = waiting.pop() {
             if !std::mem::replace(&mut seen[from], true) {
-                waiting.extend((0..self.nodes.len()).filter(|&to| !seen[to] && is_edge(from, to)));
+                waiting.extend((0..self.components.len()).filter(|&to| !seen[to] && is_edge(from, to)));
             }
         }
         seen
@@ -249,14 +266,14 @@ mod tests {
         // source 0 feeds the limit 1 and the sink 3; the limit feeds the sink 2; 4 feeds 5.
         let inputs: [&[usize]; 6] = [&[], &[0], &[1], &[0], &[], &[4]];
         let stop = CancellationToken::new();
-        let node = |inputs: &[usize]| ComponentNode {
+        let component = |inputs: &[usize]| ComponentInfo {
             name: String::new(),
             inputs: inputs.to_vec(),
             reads_once: false,
         };
-        let control = Control::new(inputs.map(node), 6, &stop);
+        let control = Control::new(inputs.map(component), 6, &stop);
         control.stop_upstream(1);
-        let is_stopped: Vec<bool> = (0..6).map(|node| control.token(node).is_cancelled()).collect();
+        let is_stopped: Vec<bool> = (0..6).map(|component| control.token(component).is_cancelled()).collect();
         assert_eq!(is_stopped, [true, false, false, true, false, false]);
     }
 
@@ -265,14 +282,14 @@ mod tests {
         // The pipe 0 and the file 1 feed the transform 2, and that the sink 3; the file 1 feeds the sink 4; 5 is the sink
         // of the dead letters.
         let inputs: [&[usize]; 6] = [&[], &[], &[0, 1], &[2], &[1], &[]];
-        let node = |(index, inputs): (usize, &[usize])| ComponentNode {
+        let component = |(index, inputs): (usize, &[usize])| ComponentInfo {
             name: String::new(),
             inputs: inputs.to_vec(),
             reads_once: index == 0,
         };
         let stop = CancellationToken::new();
-        let control = Control::new(inputs.into_iter().enumerate().map(node), 5, &stop);
-        let stopped = || [0, 1, 2, 3, 4, 5].map(|node| control.token(node).is_cancelled());
+        let control = Control::new(inputs.into_iter().enumerate().map(component), 5, &stop);
+        let stopped = || [0, 1, 2, 3, 4, 5].map(|component| control.token(component).is_cancelled());
         stop.cancel();
         assert_eq!(stopped(), [true, true, false, false, true, false]);
         control.fail(3, Failure::fatal(anyhow::anyhow!("broken")));

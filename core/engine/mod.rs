@@ -60,7 +60,7 @@ use tokio_util::sync::CancellationToken;
 
 use ack_tracker::AckTracker;
 pub(crate) use control::RunFailure;
-use control::{ComponentNode, Control};
+use control::{ComponentInfo, Control};
 pub use open::open_sink;
 use wiring::Wired;
 
@@ -97,12 +97,12 @@ pub(crate) async fn run_to_end(
     let components = pipeline.components.iter().chain(&pipeline.dead_letter);
     let reads_once =
         |built: &Built| matches!(built, Built::Source(source) if source.replay() == Replay::Impossible);
-    let nodes = components.map(|component| ComponentNode {
+    let described = components.map(|component| ComponentInfo {
         name: component.name.clone(),
         inputs: component.inputs.clone(),
         reads_once: reads_once(&component.built),
     });
-    let control = Arc::new(Control::new(nodes, pipeline.components.len(), &options.stop));
+    let control = Arc::new(Control::new(described, pipeline.components.len(), &options.stop));
     let Wired { mut tasks, trackers } = match wiring::wire(pipeline, options, &control).await? {
         Continue(wired) => wired,
         Break(_) => return Ok(None),

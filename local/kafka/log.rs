@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn aborted_transactions_are_told_to_readers() {
+    fn aborted_transactions_are_reported_to_readers() {
         let mut log = Log::default();
         log.append(batch(0, 3, 0)).expect("an offset");
         assert_eq!((log.last_stable(), log.end()), (0, 3));

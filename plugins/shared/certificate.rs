@@ -35,7 +35,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn refused_certificates_are_told_with_the_way_out() {
+    fn refused_certificates_and_the_fix_are_reported() {
         let advice = |error: &str| advice(&format!("invalid peer certificate: {error}"));
         for (error, way_out) in [
             ("UnknownIssuer", "set the variable SSL_CERT_FILE"),

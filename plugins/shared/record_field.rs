@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn placeholder_with_an_expression_is_refused_with_the_way_out() {
+    fn placeholder_with_an_expression_is_refused_with_a_fix() {
         for name in
             ["Date[:4]", "Date[0:4]", "Date[-4:]", "Date | upper", "Date|slice(0,4)", "Date.slice(0, 4)"]
         {

@@ -176,7 +176,7 @@ fn compacted_topic_is_refused_for_letters() {
 
 #[needs(kafka)]
 #[test]
-fn letters_in_topic_that_retention_has_deleted_are_told() {
+fn letters_in_topic_that_retention_has_deleted_are_reported() {
     let broker = Broker::shared();
     let (server, env, topic) = in_topic(broker);
     broker.create_topic_named(&topic, 1);

@@ -66,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn first_record_that_is_older_than_its_topic_keeps_records_is_told() {
+    fn first_record_that_is_older_than_its_topic_keeps_records_is_reported() {
         const HOUR: i64 = 3_600_000;
         let now = 1_800_000_000_000;
         let retention = Retention::default();

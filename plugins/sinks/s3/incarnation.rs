@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn number_of_two_states_is_noticed_and_both_are_named() {
+    fn number_of_two_states_is_detected_and_both_are_named() {
         let existing = metadata(&numbered_by(Some("0000000a")));
         let incarnations = Incarnations::default();
         let conflict = incarnations.conflict(&numbered_by(Some("0000000b")), existing.as_ref());
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn number_of_two_sources_is_noticed_and_both_are_named() {
+    fn number_of_two_sources_is_detected_and_both_are_named() {
         let (incarnations, mut other) = (Incarnations::default(), numbered_by(Some("0000000a")));
         let existing = metadata(&other);
         other.entry = Some(EntryNumber::new(7, Name::new("p/höhe")));
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn second_state_of_a_run_is_said_once() {
+    fn second_state_of_a_run_is_reported_once() {
         let incarnations = Incarnations::default();
         let replaces = |incarnation| {
             let record = numbered_by(Some(incarnation));

@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn names_of_two_records_that_become_one_are_told_once() {
+    fn names_of_two_records_that_become_one_are_reported_once() {
         let mut known = KnownNames::default();
         let mut same = |json: &str| {
             let same = renamed(json, &mut known).1;

@@ -368,7 +368,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn letters_begin_at_the_committed_offset_and_losses_are_told() {
+    fn letters_begin_at_the_committed_offset_and_losses_are_reported() {
         let first = |committed, low, high| {
             let (start, note) = first_letter(committed, low, high);
             (start, note.unwrap_or_default())

@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn body_that_is_not_one_object_on_one_line_is_rejected_with_the_way_out() {
+    fn body_that_is_not_one_object_on_one_line_is_rejected_with_a_fix() {
         for (body, part) in [
             ("", "is empty"),
             ("  ", "is empty"),
@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn whole_numbers_beyond_64_bits_are_told_at_the_first_one() {
+    fn whole_numbers_beyond_64_bits_are_reported_at_the_first_one() {
         let rows = rows();
         rows.check(br#"{"id":18446744073709551615}"#).unwrap();
         let kinds = rows.columns.lock().unwrap()["id"];
@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_with_more_digits_than_a_double_are_told() {
+    fn numbers_with_more_digits_than_a_double_are_reported() {
         let rows = rows();
         rows.check(br#"{"amount":1.5}"#).unwrap();
         rows.check(br#"{"amount":12.345678901234567891}"#).unwrap();
@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn whole_numbers_of_two_widths_are_told() {
+    fn whole_numbers_of_two_widths_are_reported() {
         let rows = rows();
         let kinds = |body: &str| {
             rows.check(body.as_bytes()).unwrap();
@@ -288,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn text_that_is_a_number_is_told_from_other_texts() {
+    fn text_that_is_a_number_is_distinguished_from_other_texts() {
         let rows = rows();
         let verdict = |body: &str| {
             rows.check(body.as_bytes()).unwrap();

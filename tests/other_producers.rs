@@ -43,7 +43,7 @@ fn assert_rows(env: &TestEnv, n_rows: &str) {
 
 #[needs(kafka)]
 #[test]
-fn stock_consumer_survives_records_of_strangers() {
+fn stock_consumer_survives_records_of_other_programs() {
     let broker = Broker::shared();
     let (_cloud, mut env, topic) = consumer(broker);
     let rejected = format!("{topic}_rejected");
