@@ -17,7 +17,7 @@ use runner_core::{
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use self::crawler::Crawler;
+use self::crawler::GlueCrawler;
 use self::options::{Folder, check_schedule};
 use self::scheduler::CrawlScheduler;
 use self::session::Session;

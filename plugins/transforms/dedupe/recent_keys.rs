@@ -42,7 +42,9 @@ mod tests {
     #[test]
     fn least_recently_used_key_is_forgotten_first() {
         let mut recent = RecentKeys::new(3);
-        [1, 2, 3, 1, 4].into_iter().for_each(|key| recent.add(key));
+        for key in [1, 2, 3, 1, 4] {
+            recent.add(key);
+        }
         assert_eq!(recent.iter().collect::<Vec<_>>(), [3, 1, 4]);
         assert!(recent.contains(1) && !recent.contains(2));
         assert_eq!(recent.iter().next(), Some(3), "a look changes nothing");

@@ -71,7 +71,7 @@ impl ReplayLock {
             match self.client.commit(offsets, CommitMode::Sync) {
                 // Another replay tries to join.
                 Err(error) if is_rebalancing(&error) && began.elapsed() < CLUSTER_TIMEOUT => {
-                    poll(&self.client)
+                    poll(&self.client);
                 }
                 committed => return committed,
             }
