@@ -4,7 +4,7 @@ use std::io::IsTerminal as _;
 
 use comfy_table::presets::UTF8_FULL_CONDENSED;
 use comfy_table::{Cell, CellAlignment, Table};
-use runner_core::{ComponentReport, Failure, PipelineReport, Status};
+use runner_core::{ComponentReport, Counts, Failure, PipelineReport, Status};
 
 use crate::arguments::{Common, LogFormat};
 use crate::exit::{print_error, print_message};
@@ -36,18 +36,19 @@ fn status(report: &PipelineReport) -> &'static str {
 fn log(report: &PipelineReport) {
     let pipeline = &report.name;
     for it in &report.components {
+        let counts = it.counts;
         tracing::info!(
             pipeline,
             component = it.name,
             kind = %it.kind,
             r#type = it.plugin,
-            records_in = it.records_in,
-            records_out = it.records_out,
-            bytes_out = it.bytes_out,
-            filtered = it.filtered,
-            rejected = it.rejected,
-            released = it.released,
-            retries = it.retries,
+            records_in = counts.records_in,
+            records_out = counts.records_out,
+            bytes_out = counts.bytes_out,
+            filtered = counts.filtered,
+            rejected = counts.rejected,
+            released = counts.released,
+            retries = counts.retries,
             notes = it.notes.join("; "),
             "component ended"
         );
@@ -79,24 +80,26 @@ fn table(report: &PipelineReport) -> Table {
     let mut table = Table::new();
     table.load_style(UTF8_FULL_CONDENSED);
     let mut header = vec!["component", "type", "records in", "records out", "bytes out"];
+    let has_any = |count: fn(&Counts) -> u64| report.components.iter().any(|it| count(&it.counts) > 0);
     let extra = [
-        ("filtered", report.components.iter().any(|it| it.filtered > 0)),
-        ("rejected", report.components.iter().any(|it| it.rejected > 0)),
-        ("released", report.components.iter().any(|it| it.released > 0)),
-        ("retries", report.components.iter().any(|it| it.retries > 0)),
+        ("filtered", has_any(|it| it.filtered)),
+        ("rejected", has_any(|it| it.rejected)),
+        ("released", has_any(|it| it.released)),
+        ("retries", has_any(|it| it.retries)),
     ];
     header.extend(extra.iter().filter(|(_, shown)| *shown).map(|(name, _)| *name));
     table.set_header(header);
     for it in &report.components {
+        let counts = it.counts;
         let right = |text: String| Cell::new(text).set_alignment(CellAlignment::Right);
         let mut row = vec![
             Cell::new(&it.name),
             Cell::new(format!("{} {}", it.plugin, it.kind)),
-            right(count(it.records_in)),
-            right(count(it.records_out)),
-            right(bytes(it.bytes_out)),
+            right(count(counts.records_in)),
+            right(count(counts.records_out)),
+            right(bytes(counts.bytes_out)),
         ];
-        let values = [it.filtered, it.rejected, it.released, it.retries];
+        let values = [counts.filtered, counts.rejected, counts.released, counts.retries];
         row.extend(extra.iter().zip(values).filter(|((_, shown), _)| *shown).map(|(_, n)| right(count(n))));
         table.add_row(row);
     }
@@ -104,16 +107,17 @@ fn table(report: &PipelineReport) -> Table {
 }
 
 fn plain(component: &ComponentReport) -> String {
-    let ComponentReport { name, kind, plugin, records_in, records_out, .. } = component;
+    let ComponentReport { name, kind, plugin, counts, .. } = component;
+    let Counts { records_in, records_out, .. } = counts;
     let mut line = format!(
         "  {kind} {name} ({plugin}): {records_in} in, {records_out} out, {} out",
-        bytes(component.bytes_out)
+        bytes(counts.bytes_out)
     );
     let counts = [
-        (component.filtered, "filtered"),
-        (component.rejected, "rejected"),
-        (component.released, "released"),
-        (component.retries, "retries"),
+        (counts.filtered, "filtered"),
+        (counts.rejected, "rejected"),
+        (counts.released, "released"),
+        (counts.retries, "retries"),
     ];
     for (n, name) in counts {
         if n > 0 {

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use serde::Serialize;
 use serde_json::Value;
 
 use crate::checkpoint::{Checkpoint, Checkpoints};
@@ -231,7 +232,7 @@ pub(crate) fn output_of<'a>(input: &'a str, component: &str) -> Option<&'a str> 
 }
 
 /// The counters of a component at one moment.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Counts {
     /// Records it has read or received.
     pub records_in: u64,
@@ -239,9 +240,9 @@ pub struct Counts {
     pub records_out: u64,
     /// Records it has filtered out on purpose.
     pub filtered: u64,
-    /// Records it has rejected.
+    /// Records it has rejected: they went to the dead letters, or ended the run.
     pub rejected: u64,
-    /// Records it has released: they will be read again.
+    /// Records it held when the pipeline stopped or failed, and has not processed; they will be read again.
     pub released: u64,
     /// Bytes of bodies that came in.
     pub bytes_in: u64,

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use serde::Serialize;
 
 use crate::error::{Class, Failure};
-use crate::pipeline::Monitor;
+use crate::pipeline::{Counts, Monitor};
 use crate::plugin::Kind;
 
 /// How a run has ended.
@@ -54,22 +54,9 @@ pub struct ComponentReport {
     /// The name of its plugin.
     #[serde(rename = "type")]
     pub plugin: &'static str,
-    /// Records it has dealt with; what was read and released again does not count.
-    pub records_in: u64,
-    /// Records it has sent, or stored.
-    pub records_out: u64,
-    /// Records it has filtered out on purpose.
-    pub filtered: u64,
-    /// Records it has rejected: they went to the dead letters, or ended the run.
-    pub rejected: u64,
-    /// Records it held when the pipeline stopped or failed, and has not processed; they will be read again.
-    pub released: u64,
-    /// Bytes of bodies that came in.
-    pub bytes_in: u64,
-    /// Bytes of bodies that it has sent, or stored.
-    pub bytes_out: u64,
-    /// How often it has retried.
-    pub retries: u64,
+    /// What it has counted.
+    #[serde(flatten)]
+    pub counts: Counts,
     /// Facts such as the table that a crawler has created.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
@@ -77,19 +64,11 @@ pub struct ComponentReport {
 
 impl ComponentReport {
     pub(crate) fn new(monitor: &Monitor) -> Self {
-        let counts = monitor.counts();
         ComponentReport {
             name: monitor.name.clone(),
             kind: monitor.kind,
             plugin: monitor.plugin,
-            records_in: counts.records_in,
-            records_out: counts.records_out,
-            filtered: counts.filtered,
-            rejected: counts.rejected,
-            released: counts.released,
-            bytes_in: counts.bytes_in,
-            bytes_out: counts.bytes_out,
-            retries: counts.retries,
+            counts: monitor.counts(),
             notes: monitor.gauges.notes(),
         }
     }

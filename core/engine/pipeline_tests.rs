@@ -107,7 +107,7 @@ async fn pipeline_delivers_and_counts_every_record() {
     assert_eq!(kept("all"), numbers(0..25));
     assert_eq!(kept("all flushed"), ["InputEnded"]);
     let counts: Vec<_> =
-        finished.report.components.iter().map(|it| (it.records_in, it.records_out)).collect();
+        finished.report.components.iter().map(|it| (it.counts.records_in, it.counts.records_out)).collect();
     assert_eq!(counts, [(25, 25), (25, 25)]);
 }
 
@@ -134,7 +134,7 @@ async fn transient_failure_is_retried_until_stored() {
         .await;
     finished.assert(Status::Completed, 20);
     assert_eq!(kept("stumbled"), numbers(0..20));
-    assert_eq!(finished.report.components[1].retries, 6);
+    assert_eq!(finished.report.components[1].counts.retries, 6);
 }
 
 #[tokio::test(start_paused = true)]
@@ -176,7 +176,7 @@ async fn fatal_record_commits_what_was_stored_before_it() {
     assert_eq!(finished.checkpoint["position"], 7);
     assert!(finished.report.reason.contains("broken"), "{}", finished.report.reason);
     let out = &finished.report.components[1];
-    assert_eq!((out.records_in, out.records_out, out.released), (30, 9, 21));
+    assert_eq!((out.counts.records_in, out.counts.records_out, out.counts.released), (30, 9, 21));
 }
 
 #[tokio::test(start_paused = true)]
@@ -217,7 +217,7 @@ async fn filtered_records_count_as_delivered() {
         )
         .await;
     finished.assert(Status::Completed, 10);
-    assert_eq!(finished.report.components[1].filtered, 10);
+    assert_eq!(finished.report.components[1].counts.filtered, 10);
 }
 
 #[tokio::test(start_paused = true)]

@@ -13,18 +13,18 @@ use crate::{ComponentReport, Status};
 fn assert_balanced(finished: &Finished, n_in: u64, n_out: u64) {
     let components = &finished.report.components;
     for it in components {
-        let n_ended = it.records_out + it.filtered + it.rejected + it.released;
-        assert_eq!(it.records_in, n_ended, "{components:#?}");
+        let n_ended = it.counts.records_out + it.counts.filtered + it.counts.rejected + it.counts.released;
+        assert_eq!(it.counts.records_in, n_ended, "{components:#?}");
     }
     for pair in components.windows(2) {
-        assert_eq!(pair[0].records_out, pair[1].records_in, "{components:#?}");
+        assert_eq!(pair[0].counts.records_out, pair[1].counts.records_in, "{components:#?}");
     }
-    assert_eq!(components.first().unwrap().records_in, n_in, "{components:#?}");
-    assert_eq!(components.last().unwrap().records_out, n_out, "{components:#?}");
+    assert_eq!(components.first().unwrap().counts.records_in, n_in, "{components:#?}");
+    assert_eq!(components.last().unwrap().counts.records_out, n_out, "{components:#?}");
 }
 
 fn bytes(components: &[ComponentReport]) -> Vec<(u64, u64)> {
-    components.iter().map(|it| (it.bytes_in, it.bytes_out)).collect()
+    components.iter().map(|it| (it.counts.bytes_in, it.counts.bytes_out)).collect()
 }
 
 #[tokio::test(start_paused = true)]
@@ -53,9 +53,9 @@ async fn record_that_a_sink_skips_is_filtered_and_delivered() {
         assert_eq!(finished.report.status, Status::Completed);
         let n_skipped = skip.split(',').count() as u64;
         assert_balanced(&finished, 10, 10 - n_skipped);
-        assert_eq!(finished.report.components[1].filtered, n_skipped);
+        assert_eq!(finished.report.components[1].counts.filtered, n_skipped);
         let again = test.run(&pipeline).await;
-        assert_eq!(again.report.components[0].records_out, 0, "a filtered record counts as delivered");
+        assert_eq!(again.report.components[0].counts.records_out, 0, "a filtered record counts as delivered");
     }
 }
 
@@ -75,10 +75,10 @@ async fn bad_record_that_ends_the_run_is_counted_where_it_was_rejected() {
         let reason = &finished.report.reason;
         assert!(reason.contains("is a bad record; correct it, or add a `[dead_letter]` block"), "{reason}");
         let components = &finished.report.components;
-        let rejected: Vec<_> = components.iter().map(|it| (it.name.as_str(), it.rejected)).collect();
+        let rejected: Vec<_> = components.iter().map(|it| (it.name.as_str(), it.counts.rejected)).collect();
         let expected = [("in", "source"), ("t", "transform"), ("out", "sink")];
         assert_eq!(rejected, expected.map(|(component, it)| (component, u64::from(it == name))));
-        assert!(components[2].records_out >= 7, "{name}: {components:#?}");
+        assert!(components[2].counts.records_out >= 7, "{name}: {components:#?}");
     }
 }
 
@@ -109,7 +109,11 @@ async fn hard_stop_counts_only_what_was_stored() {
     let (finished, ()) = tokio::join!(test.run_with(pipeline, stop.clone(), Duration::from_secs(7)), stopper);
     assert_eq!(finished.report.reason, "stopped hard");
     let sink = finished.report.components.last().unwrap();
-    assert_eq!((sink.records_in, sink.records_out, sink.bytes_out), (20, 10, 10), "ten digits");
+    assert_eq!(
+        (sink.counts.records_in, sink.counts.records_out, sink.counts.bytes_out),
+        (20, 10, 10),
+        "ten digits"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -125,10 +129,10 @@ async fn limit_counts_what_it_releases() {
         .await;
     // 0, 2, 3, 4 and 5 were stored, and 1 was filtered; 6 and what was read after it will be read again.
     finished.assert(Status::Completed, 6);
-    let n_read = finished.report.components[0].records_in;
+    let n_read = finished.report.components[0].counts.records_in;
     assert_balanced(&finished, n_read, 5);
     let limit = &finished.report.components[3];
-    assert_eq!((limit.records_in, limit.records_out, limit.released), (8, 5, 3));
+    assert_eq!((limit.counts.records_in, limit.counts.records_out, limit.counts.released), (8, 5, 3));
 }
 
 #[tokio::test(start_paused = true)]
@@ -138,7 +142,7 @@ async fn stop_counts_what_it_releases() {
         sinks.out = { type = 'test_keep', name = 'stopped while paced', inputs = ['slow'] }";
     let finished = TestPipeline::new().run_until(pipeline, Duration::from_secs(35)).await;
     finished.assert(Status::Stopped, 3);
-    let n_read = finished.report.components[0].records_in;
+    let n_read = finished.report.components[0].counts.records_in;
     assert!(n_read > 3);
     assert_balanced(&finished, n_read, 3);
 }
@@ -153,7 +157,7 @@ async fn retry_that_was_not_made_is_not_counted() {
         )
         .await;
     assert_eq!(finished.report.status, Status::Failed);
-    assert_eq!(finished.report.components[1].retries, 0);
+    assert_eq!(finished.report.components[1].counts.retries, 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -171,5 +175,5 @@ async fn write_that_is_busy_when_the_run_is_aborted_is_counted() {
         tokio::join!(test.run_with(pipeline, stop.clone(), Duration::from_millis(20)), stopping);
     // Batches between the components were sent and never received.
     let sink = finished.report.components.last().unwrap();
-    assert_eq!(sink.records_in, sink.records_out + sink.released, "{sink:#?}");
+    assert_eq!(sink.counts.records_in, sink.counts.records_out + sink.counts.released, "{sink:#?}");
 }

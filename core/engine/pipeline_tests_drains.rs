@@ -22,7 +22,7 @@ async fn stop_delivers_all_that_was_read_and_cannot_be_read_again() {
     for (name, sink) in [("from a pipe", ""), ("from a pipe, with retries", ", stumble = 1")] {
         let test = TestPipeline::new();
         let finished = test.run_until(&pipeline(name, 1, sink), Duration::from_millis(2500)).await;
-        let n_read = finished.report.components[0].records_out;
+        let n_read = finished.report.components[0].counts.records_out;
         assert_eq!(kept(name), numbers(0..n_read), "{name}");
         assert!((9..100).contains(&n_read), "{n_read} were read");
         finished.assert(Status::Stopped, n_read);
@@ -35,7 +35,7 @@ async fn dead_letters_of_what_cannot_be_read_again_are_written_after_a_stop() {
     let pipeline = pipeline("beside bad rows of a pipe", 1, ", refuse = 3")
         + "\ndead_letter = { type = 'test_keep', name = 'bad rows of a pipe', stumble = 3 }";
     let finished = test.run_until(&pipeline, Duration::from_millis(2500)).await;
-    let n_read = finished.report.components[0].records_out;
+    let n_read = finished.report.components[0].counts.records_out;
     assert_eq!(
         (kept("bad rows of a pipe").len(), kept("beside bad rows of a pipe").len() as u64),
         (1, n_read - 1)

@@ -135,7 +135,7 @@ async fn failing_dead_letter_sink_ends_the_run() {
         .await;
     assert_eq!(finished.report.status, Status::Failed);
     assert!(finished.checkpoint["next_entry"].as_u64().unwrap() <= 3);
-    assert_eq!(finished.report.components[0].rejected, 1);
+    assert_eq!(finished.report.components[0].counts.rejected, 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -145,6 +145,7 @@ async fn stop_releases_dead_letters_that_cannot_be_written() {
         sinks.out = { type = 'test_keep', name = 'alive still', inputs = ['in'] }";
     let finished = TestPipeline::new().run_until(pipeline, Duration::from_secs(20)).await;
     finished.assert(Status::Stopped, 13);
-    let counts: Vec<_> = finished.report.components.iter().map(|it| (it.rejected, it.released)).collect();
+    let counts: Vec<_> =
+        finished.report.components.iter().map(|it| (it.counts.rejected, it.counts.released)).collect();
     assert_eq!(counts, [(1, 0), (0, 0), (0, 1)]);
 }

@@ -35,7 +35,11 @@ async fn outputs_get_their_records_and_what_no_output_reads_is_filtered() {
     let both: HashSet<String> = kept("routed both").into_iter().collect();
     assert_eq!(both, [of_output("two", 12), of_output("rest", 12)].concat().into_iter().collect());
     let split = &finished.report.components[1];
-    assert_eq!((split.records_in, split.records_out, split.filtered), (12, 10, 2), "3 and 9 are not read");
+    assert_eq!(
+        (split.counts.records_in, split.counts.records_out, split.counts.filtered),
+        (12, 10, 2),
+        "3 and 9 are not read"
+    );
 }
 
 #[tokio::test(start_paused = true)]

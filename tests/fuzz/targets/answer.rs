@@ -47,7 +47,7 @@ pub fn answer(data: &[u8]) {
         values(&env.lines("rejected.jsonl"));
         if report.failure.is_none() {
             let (source, json) = (&report.components[0], &report.components[1]);
-            assert_eq!(source.records_out, out.len() as u64 + json.rejected, "{report:?}");
+            assert_eq!(source.counts.records_out, out.len() as u64 + json.counts.rejected, "{report:?}");
         }
     });
 }

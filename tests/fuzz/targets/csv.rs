@@ -39,8 +39,8 @@ pub fn csv(data: &[u8]) {
         assert!(format!("{error:#}").contains("rows.csv"), "the error does not name the file: {error:#}");
     } else {
         let source = &report.components[0];
-        assert_eq!(source.records_out, out.len() as u64, "accepted rows");
-        assert_eq!(source.rejected, rejected.len() as u64, "rejected rows");
+        assert_eq!(source.counts.records_out, out.len() as u64, "accepted rows");
+        assert_eq!(source.counts.rejected, rejected.len() as u64, "rejected rows");
     }
 
     env.remove(&["out.jsonl", "rejected.jsonl", "state"]);
