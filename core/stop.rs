@@ -1,4 +1,4 @@
-//! Why a component stops.
+//! Whether a component stops, and why a run has ended.
 
 use std::ops::ControlFlow;
 
@@ -22,5 +22,5 @@ impl StopReason {
     }
 }
 
-/// Whether to continue, or why to stop.
-pub type Flow = ControlFlow<StopReason>;
+/// Whether to continue, or to stop.
+pub type Flow = ControlFlow<()>;

@@ -12,15 +12,15 @@ use super::outputs::{Outputs, release_all};
 use crate::batch::Batch;
 use crate::error::Failure;
 use crate::observer::Event;
-use crate::stop::{Flow, StopReason};
+use crate::stop::Flow;
 use crate::transform::{Output, Transform};
 
 /// One transform of a chain.
 pub(crate) struct Stage {
     pub(crate) node: Node,
     pub(crate) transform: Box<dyn Transform>,
-    /// Why it wants no more records, once it does not.
-    pub(crate) stopped: Option<StopReason>,
+    /// Whether it wants no more records.
+    pub(crate) is_stopped: bool,
 }
 
 pub(crate) struct ChainTask {
@@ -45,7 +45,7 @@ impl ChainTask {
             tokio::task::yield_now().await;
             match pass(&mut stages, &outputs, batch).await {
                 Ok(Continue(())) => {}
-                Ok(Break(_)) => break,
+                Ok(Break(())) => break,
                 Err(Failed { node, failure }) => {
                     node.fail(failure);
                     break;
@@ -72,9 +72,9 @@ async fn pass(stages: &mut [Stage], outputs: &[Outputs], mut batch: Batch) -> Re
     let Some((stage, rest)) = stages.split_first_mut() else {
         return Ok(outputs[0].send(batch).await);
     };
-    if let Some(reason) = stage.stopped {
+    if stage.is_stopped {
         batch.release();
-        return Ok(Break(reason));
+        return Ok(Break(()));
     }
     batch.leave().count_out();
     batch.enter(&stage.node.counters);
@@ -85,10 +85,10 @@ async fn pass(stages: &mut [Stage], outputs: &[Outputs], mut batch: Batch) -> Re
         (Err(_), Some(failed)) => Err(failed),
         (Err(error), None) => Err(Failed { node: stage.node.clone(), failure: error.into() }),
         (Ok(Continue(())), _) => Ok(Continue(())),
-        (Ok(Break(reason)), _) => {
-            stage.stopped = Some(reason);
+        (Ok(Break(())), _) => {
+            stage.is_stopped = true;
             stage.node.control.stop_upstream(stage.node.index);
-            Ok(Break(reason))
+            Ok(Break(()))
         }
     }
 }
@@ -98,14 +98,14 @@ struct StageOutput<'a> {
     node: &'a Node,
     rest: &'a mut [Stage],
     outputs: &'a [Outputs],
-    /// Set once a bad record has ended the run: what is sent after that is the last.
-    stopped: Option<StopReason>,
+    /// Whether a bad record has ended the run: what is sent after that is the last.
+    is_stopped: bool,
     failed: Option<Failed>,
 }
 
 impl<'a> StageOutput<'a> {
     fn new(node: &'a Node, rest: &'a mut [Stage], outputs: &'a [Outputs]) -> Self {
-        StageOutput { node, rest, outputs, stopped: None, failed: None }
+        StageOutput { node, rest, outputs, is_stopped: false, failed: None }
     }
 }
 
@@ -125,14 +125,14 @@ impl Output for StageOutput<'_> {
                 }
             }
         };
-        Ok(self.stopped.map_or(flow, Break))
+        Ok(if self.is_stopped { Break(()) } else { flow })
     }
 
     async fn send_to(&mut self, output: usize, batch: Batch) -> Result<Flow> {
         // A stage with named outputs is the last of its chain.
         self.node.counters.observe(Event::Routed(output, batch.records()));
         let flow = self.outputs[output].send(batch).await;
-        Ok(self.stopped.map_or(flow, Break))
+        Ok(if self.is_stopped { Break(()) } else { flow })
     }
 
     fn is_read(&self, output: usize) -> bool {
@@ -141,17 +141,17 @@ impl Output for StageOutput<'_> {
 
     async fn reject(&mut self, batch: Batch, rejects: Vec<(usize, Error)>) -> Result<Batch> {
         let (rest, flow) = self.node.reject(batch, rejects).await;
-        self.stopped = self.stopped.or(flow.break_value());
+        self.is_stopped |= flow.is_break();
         Ok(rest)
     }
 
     async fn sleep_until_or_stop(&mut self, deadline: Instant) -> Flow {
         if self.node.stores_nothing {
-            return if self.node.stop.is_cancelled() { Break(StopReason::Requested) } else { Continue(()) };
+            return if self.node.stop.is_cancelled() { Break(()) } else { Continue(()) };
         }
         tokio::select! {
             biased;
-            () = self.node.stop.cancelled() => Break(StopReason::Requested),
+            () = self.node.stop.cancelled() => Break(()),
             () = sleep_until(deadline) => Continue(()),
         }
     }

@@ -50,7 +50,6 @@ mod transaction_gate;
 mod wiring;
 mod writer;
 
-use std::ops::ControlFlow::{Break, Continue};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -103,10 +102,8 @@ pub(crate) async fn run_to_end(
         reads_once: reads_once(&component.built),
     });
     let control = Arc::new(Control::new(described, pipeline.components.len(), &options.stop));
-    let Wired { mut tasks, trackers } = match wiring::wire(pipeline, options, &control).await? {
-        Continue(wired) => wired,
-        Break(_) => return Ok(None),
-    };
+    let Some(wired) = wiring::wire(pipeline, options, &control).await? else { return Ok(None) };
+    let Wired { mut tasks, trackers } = wired;
     drain(&mut tasks, &control, options).await;
     let is_aborted = !tasks.is_empty();
     control.writes.close();

@@ -16,7 +16,7 @@ use crate::pipeline_options::RetryLimits;
 use crate::progress::{Counters, add};
 use crate::quoting::without_values;
 use crate::record::{Body, Headers, Record};
-use crate::stop::{Flow, StopReason};
+use crate::stop::Flow;
 
 /// One component of a running pipeline.
 #[derive(Clone)]
@@ -67,7 +67,7 @@ impl Node {
             return (batch, Continue(()));
         }
         let RejectsTo::DeadLetters(dead_letters) = &self.rejects else {
-            return (self.fail_for(batch, rejects), Break(StopReason::Failed));
+            return (self.fail_for(batch, rejects), Break(()));
         };
         let indices: Vec<usize> = rejects.iter().map(|(index, _)| *index).collect();
         let mut bad = batch.extract(&indices);
@@ -83,7 +83,7 @@ impl Node {
             // The sink of the dead letters has failed, and so has the run.
             closed.0.release();
             batch.release();
-            return (Batch::default(), Break(StopReason::Failed));
+            return (Batch::default(), Break(()));
         }
         add(&self.counters.rejected, n_bad);
         (batch, Continue(()))

@@ -8,7 +8,7 @@ use super::backoff::{Backoff, RetryBudget};
 use crate::error::Failure;
 use crate::pipeline_options::RetryLimits;
 use crate::sink::Sink;
-use crate::stop::{Flow, StopReason};
+use crate::stop::Flow;
 
 /// Opens one component. While it fails in a way that another try may mend it is tried again, as
 /// long as `retry.connect` allows.
@@ -22,15 +22,15 @@ pub(super) async fn open(
     loop {
         let opened = tokio::select! {
             biased;
-            () = stop.cancelled() => return Ok(Break(StopReason::Requested)),
+            () = stop.cancelled() => return Ok(Break(())),
             opened = open() => opened,
         };
         match opened {
             Ok(()) => return Ok(Continue(())),
             Err(failure) if !failure.is_retryable() => return Err(failure),
             Err(failure) => {
-                if let Break(reason) = backoff.wait(component, failure, stop).await? {
-                    return Ok(Break(reason));
+                if backoff.wait(component, failure, stop).await?.is_break() {
+                    return Ok(Break(()));
                 }
             }
         }

@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 
 use crate::batch::Batch;
 use crate::progress::Counters;
-use crate::stop::{Flow, StopReason};
+use crate::stop::Flow;
 
 /// How many batches may wait before a component.
 const CAPACITY: usize = 4;
@@ -20,11 +20,9 @@ pub(crate) fn channel() -> (mpsc::Sender<Batch>, mpsc::Receiver<Batch>) {
 /// The channels of all components that take their input from one.
 ///
 /// A component closes its channel only when it wants no more records, or has failed; the control
-/// has been told which, so here both are [`StopReason::LimitReached`].
+/// has been told which.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Outputs(Vec<mpsc::Sender<Batch>>);
-
-const CLOSED: Flow = Break(StopReason::LimitReached);
 
 impl Outputs {
     pub(crate) fn new(channels: Vec<mpsc::Sender<Batch>>) -> Self {
@@ -40,7 +38,7 @@ impl Outputs {
     pub(crate) async fn ready(&self) -> Flow {
         for channel in &self.0 {
             if channel.reserve().await.is_err() {
-                return CLOSED;
+                return Break(());
             }
         }
         Continue(())
@@ -59,19 +57,19 @@ impl Outputs {
         };
         if self.0.iter().any(mpsc::Sender::is_closed) {
             batch.release();
-            return CLOSED;
+            return Break(());
         }
         let leaving = batch.leave();
         let mut flow = Continue(());
         for channel in others {
             if let Err(closed) = channel.send(batch.share()).await {
                 closed.0.release();
-                flow = CLOSED;
+                flow = Break(());
             }
         }
         if let Err(closed) = last.send(batch).await {
             closed.0.release();
-            flow = CLOSED;
+            flow = Break(());
         }
         if flow.is_continue() {
             leaving.count_out();

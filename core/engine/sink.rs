@@ -1,7 +1,8 @@
 //! The task of one sink: several writes at once, then the flush.
 
 use std::panic::AssertUnwindSafe;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use anyhow::Error;
 use futures_util::FutureExt as _;
@@ -36,7 +37,7 @@ impl SinkTask {
         let writer = Arc::new(Writer {
             sink: Arc::clone(&self.sink),
             node: self.node.clone(),
-            stopped: OnceLock::new(),
+            is_stopped: AtomicBool::new(false),
         });
         let mut background = JoinSet::new();
         if self.sink.background().is_some() {
@@ -77,7 +78,7 @@ impl SinkTask {
             }
         }
         background.shutdown().await;
-        if writer.stopped.get().is_none()
+        if !writer.is_stopped()
             && let Err(failure) = self.flush().await
         {
             writer.fail(failure.context("finishing what was written"));
@@ -89,11 +90,11 @@ impl SinkTask {
         batch.enter(&self.node.counters);
         // What waits is released when the user stops the run. What is in flight is written.
         let is_stopped =
-            || writer.stopped.get().is_some() || (!self.writes_all && self.node.control.is_stop_requested());
+            || writer.is_stopped() || (!self.writes_all && self.node.control.is_stop_requested());
         let is_admitted = match &self.gate {
             _ if is_stopped() => false,
             // A failure may have happened meanwhile in a write before this one.
-            Some(gate) => gate.enter(batch.span()).await && writer.stopped.get().is_none(),
+            Some(gate) => gate.enter(batch.span()).await && !writer.is_stopped(),
             None => true,
         };
         if !is_admitted {

@@ -19,7 +19,7 @@ use crate::error::{Class, Failure};
 use crate::progress::add;
 use crate::read_batch::ReadBatch;
 use crate::source::{Committer, Next, Replay, Source};
-use crate::stop::{Flow, StopReason};
+use crate::stop::Flow;
 
 /// Progress is written to the checkpoint at most this often. Reservations of entry numbers are
 /// written when they are needed, since records wait for them; they grow, and so become rare.
@@ -62,16 +62,14 @@ impl SourceTask {
     }
 
     /// Reads until the source ends or the pipeline stops.
-    async fn read(&mut self) -> Result<StopReason, Failure> {
+    async fn read(&mut self) -> Result<(), Failure> {
         let mut failing: Option<Backoff> = None;
         let mut had_contact = false;
         let mut stop = self.node.stop.clone();
         let mut has_ended_reading = false;
         loop {
             let next = async {
-                if let Break(reason) = self.outputs.ready().await {
-                    return Break(reason);
-                }
+                self.outputs.ready().await?;
                 self.tracker.has_room().await;
                 Continue(self.source.next().await)
             };
@@ -82,29 +80,26 @@ impl SourceTask {
             };
             let Some(next) = next else {
                 if has_ended_reading || !self.must_deliver_what_was_read() {
-                    return Ok(StopReason::Requested);
+                    return Ok(());
                 }
                 self.source.end_reading();
                 has_ended_reading = true;
                 stop = self.node.control.failed();
                 continue;
             };
-            let next = match next {
-                Break(reason) => return Ok(reason),
-                Continue(next) => next,
-            };
+            let Continue(next) = next else { return Ok(()) };
             match next {
-                Ok(Next::End) => return Ok(StopReason::InputEnded),
+                Ok(Next::End) => return Ok(()),
                 Ok(Next::Idle) => (had_contact, failing) = (true, None),
                 Ok(Next::Batch(batch)) => {
                     (had_contact, failing) = (true, None);
-                    if let Break(reason) = self.pass_on(batch).await? {
-                        return Ok(reason);
+                    if self.pass_on(batch).await?.is_break() {
+                        return Ok(());
                     }
                 }
                 Err(failure) if !failure.is_retryable() => {
                     self.node.fail_source(failure);
-                    return Ok(StopReason::Failed);
+                    return Ok(());
                 }
                 Err(failure) => {
                     let is_first_contact = !had_contact && failure.class() == Class::Unreachable;
@@ -112,10 +107,10 @@ impl SourceTask {
                     let backoff = failing.get_or_insert_with(|| Backoff::new(&self.node.retry, budget));
                     match backoff.wait(self.node.name(), failure, &stop).await {
                         Ok(Continue(())) => add(&self.node.counters.retries, 1),
-                        Ok(Break(reason)) => return Ok(reason),
+                        Ok(Break(())) => return Ok(()),
                         Err(failure) => {
                             self.node.fail_source(failure);
-                            return Ok(StopReason::Failed);
+                            return Ok(());
                         }
                     }
                 }

@@ -37,7 +37,7 @@ impl Transform for Route {
         for (output, batch) in batches.into_iter().enumerate() {
             match flow {
                 Continue(()) => flow = out.send_to(output, batch).await?,
-                Break(_) => batch.release(),
+                Break(()) => batch.release(),
             }
         }
         Ok(flow)

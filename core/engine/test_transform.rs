@@ -9,8 +9,7 @@ use tokio::time::Instant;
 
 use crate::testing::record;
 use crate::{
-    Batch, BuildContext, Flow, Mapped, Output, Plugin, Result, StopReason, Transform, TransformConfig,
-    async_trait,
+    Batch, BuildContext, Flow, Mapped, Output, Plugin, Result, Transform, TransformConfig, async_trait,
 };
 
 crate::register! { Plugin::transform::<MeddleConfig>("test_meddle") }
@@ -58,9 +57,9 @@ impl Transform for Meddle {
                 self.1 = Some(batch);
                 return Ok(Continue(()));
             };
-            if let Break(reason) = out.send(batch).await? {
+            if out.send(batch).await?.is_break() {
                 held.release();
-                return Ok(Break(reason));
+                return Ok(Break(()));
             }
             batch = held;
         }
@@ -96,7 +95,7 @@ impl Transform for Meddle {
         let is_done = *left == 0;
         let flow = out.send(front).await?;
         batch.release();
-        Ok(if is_done { Break(StopReason::LimitReached) } else { flow })
+        Ok(if is_done { Break(()) } else { flow })
     }
 
     async fn finish(&mut self, out: &mut dyn Output) -> Result<()> {

@@ -1,6 +1,6 @@
 //! Turns built components into tasks and the channels between them.
 
-use std::ops::ControlFlow::{self, Break, Continue};
+use std::ops::ControlFlow::Continue;
 use std::sync::Arc;
 
 use futures_util::future::try_join_all;
@@ -27,7 +27,7 @@ use crate::plugin::{Built, Kind};
 use crate::position::Start;
 use crate::saved_state::{SavedState, SourceStates};
 use crate::source::Replay;
-use crate::stop::{Flow, StopReason};
+use crate::stop::Flow;
 
 /// The tasks of a pipeline, and what has become of the records of each source.
 pub(super) struct Wired {
@@ -55,18 +55,17 @@ struct Resume {
     start: Start,
 }
 
-/// Opens every component and starts the tasks; breaks if the run was stopped meanwhile.
+/// Opens every component and starts the tasks; `None` if the run was stopped meanwhile.
 pub(super) async fn wire(
     pipeline: Pipeline,
     options: &RunOptions,
     control: &Arc<Control>,
-) -> Result<ControlFlow<StopReason, Wired>, RunFailure> {
+) -> Result<Option<Wired>, RunFailure> {
     let (retry, batch, name) = (pipeline.retry, pipeline.batch, Arc::from(pipeline.name.as_str()));
     let stores_nothing = pipeline.stores_nothing;
     let mut wires = wires(pipeline, options.from_start)?;
-    let is_open = open_all(&mut wires, retry, options.from_start, control).await?;
-    if let Break(reason) = is_open {
-        return Ok(Break(reason));
+    if open_all(&mut wires, retry, options.from_start, control).await?.is_break() {
+        return Ok(None);
     }
     restart(&mut wires);
     let senders: Vec<_> = wires.iter().map(|wire| wire.sender.clone()).collect();
@@ -107,7 +106,7 @@ pub(super) async fn wire(
             }
             Built::Transform(transform) => {
                 let is_linear = transform.outputs().is_empty() && consumers[0].len() == 1;
-                let stage = Stage { node, transform, stopped: None };
+                let stage = Stage { node, transform, is_stopped: false };
                 match chains.iter_mut().find(|chain| component.inputs == [chain.last] && chain.is_linear) {
                     Some(chain) => {
                         chain.stages.push(stage);
@@ -130,7 +129,7 @@ pub(super) async fn wire(
     for Chain { stages, inbox, outputs, .. } in chains {
         wired.tasks.spawn(ChainTask { stages, inbox, outputs }.run());
     }
-    Ok(Continue(wired))
+    Ok(Some(wired))
 }
 
 /// Transforms that follow each other without a fork between them: they share a task.

@@ -2,7 +2,9 @@
 //! been stored.
 
 use std::ops::ControlFlow::{Break, Continue};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
 
 use super::backoff::{Backoff, RetryBudget};
 use super::node::Node;
@@ -12,14 +14,13 @@ use crate::progress::add;
 use crate::quoting::copy_of;
 use crate::record::Record;
 use crate::sink::{Sink, WriteError};
-use crate::stop::StopReason;
 
 /// One sink and all that is needed to write to it.
 pub(crate) struct Writer {
     pub(crate) sink: Arc<dyn Sink>,
     pub(crate) node: Node,
-    /// Why no further write makes sense, once that is so.
-    pub(crate) stopped: OnceLock<StopReason>,
+    /// Whether no further write makes sense.
+    pub(crate) is_stopped: AtomicBool,
 }
 
 impl Writer {
@@ -79,7 +80,7 @@ impl Writer {
             let backoff = backoff.get_or_insert_with(|| Backoff::new(&self.node.retry, RetryBudget::Timeout));
             match backoff.wait(self.node.name(), failure, &self.node.stop).await {
                 Ok(Continue(())) => add(&self.node.counters.retries, 1),
-                Ok(Break(_)) => {
+                Ok(Break(())) => {
                     batch.release();
                     return stored;
                 }
@@ -92,8 +93,12 @@ impl Writer {
         }
     }
 
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.is_stopped.load(Relaxed)
+    }
+
     pub(crate) fn fail(&self, failure: impl Into<Failure>) {
-        self.stopped.get_or_init(|| StopReason::Failed);
+        self.is_stopped.store(true, Relaxed);
         self.node.fail(failure);
     }
 
@@ -101,8 +106,8 @@ impl Writer {
     async fn reject(&self, batch: Batch, rejects: Vec<(usize, anyhow::Error)>) -> Option<Batch> {
         match self.node.reject(batch, rejects).await {
             (rest, Continue(())) => Some(rest),
-            (rest, Break(reason)) => {
-                self.stopped.get_or_init(|| reason);
+            (rest, Break(())) => {
+                self.is_stopped.store(true, Relaxed);
                 rest.release();
                 None
             }

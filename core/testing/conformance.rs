@@ -171,7 +171,7 @@ struct Closed;
 impl crate::transform::Output for Closed {
     async fn send(&mut self, batch: crate::batch::Batch) -> anyhow::Result<crate::stop::Flow> {
         batch.release();
-        Ok(std::ops::ControlFlow::Break(StopReason::LimitReached))
+        Ok(std::ops::ControlFlow::Break(()))
     }
 
     async fn reject(
@@ -185,6 +185,6 @@ impl crate::transform::Output for Closed {
     }
 
     async fn sleep_until_or_stop(&mut self, _: tokio::time::Instant) -> crate::stop::Flow {
-        std::ops::ControlFlow::Break(StopReason::Requested)
+        std::ops::ControlFlow::Break(())
     }
 }

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use crate::batch::Batch;
 use crate::record::Record;
-use crate::stop::{Flow, StopReason};
+use crate::stop::Flow;
 use crate::transform::{Output, Transform};
 
 /// What a transform has sent and rejected.
@@ -21,8 +21,8 @@ pub struct Collected {
     pub outputs: Vec<usize>,
     /// The records it has rejected, and why.
     pub rejected: Vec<(Record, Error)>,
-    /// Why it wants no more records, if it does not.
-    pub stopped: Option<StopReason>,
+    /// Whether it wants no more records.
+    pub is_stopped: bool,
 }
 
 impl Collected {
@@ -63,8 +63,7 @@ impl Output for Collected {
 /// Sends one batch through a transform, and then the end of the input.
 pub async fn apply(transform: &mut dyn Transform, batch: Batch) -> Result<Collected> {
     let mut out = Collected::default();
-    let flow = transform.apply(batch, &mut out).await?;
-    out.stopped = flow.break_value();
+    out.is_stopped = transform.apply(batch, &mut out).await?.is_break();
     transform.finish(&mut out).await?;
     Ok(out)
 }

@@ -3,8 +3,7 @@
 use std::num::NonZeroU64;
 
 use runner_core::{
-    Batch, BuildContext, Flow, OptionError, Output, Plugin, Result, StopReason, Transform, TransformConfig,
-    async_trait,
+    Batch, BuildContext, Flow, OptionError, Output, Plugin, Result, Transform, TransformConfig, async_trait,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -64,7 +63,7 @@ impl Transform for Limit {
         let sent =
             if n_passing > 0 { out.send(batch.split_front(n_passing)).await.map(drop) } else { Ok(()) };
         batch.release();
-        sent.map(|()| Flow::Break(StopReason::LimitReached))
+        sent.map(|()| Flow::Break(()))
     }
 }
 
@@ -96,9 +95,9 @@ mod tests {
     async fn limit_stops_with_the_last_record() {
         let mut limit = Limit { n_left: 3 };
         let out = apply(&mut limit, records(["a", "b"])).await.unwrap();
-        assert_eq!((out.bodies().len(), out.stopped), (2, None));
+        assert_eq!((out.bodies().len(), out.is_stopped), (2, false));
         let out = apply(&mut limit, records(["c"])).await.unwrap();
-        assert_eq!((out.bodies().len(), out.stopped), (1, Some(StopReason::LimitReached)));
+        assert_eq!((out.bodies().len(), out.is_stopped), (1, true));
     }
 
     #[tokio::test]
@@ -106,9 +105,9 @@ mod tests {
         let mut limit = Limit { n_left: 2 };
         let out = apply(&mut limit, records(["a", "b", "c", "d"])).await.unwrap();
         assert_eq!(out.bodies(), ["a", "b"]);
-        assert!(out.stopped.is_some());
+        assert!(out.is_stopped);
         let out = apply(&mut limit, records(["e"])).await.unwrap();
-        assert!(out.bodies().is_empty() && out.stopped.is_some());
+        assert!(out.bodies().is_empty() && out.is_stopped);
     }
 
     #[tokio::test]
@@ -117,14 +116,14 @@ mod tests {
         let parts = [("0-0", 0), ("0-1", 0), ("1-0", 1), ("1-1", 1), ("1-2", 1), ("2-0", 2)];
         let out = apply(&mut limit, batch(parts.map(|(body, offset)| record(body, offset)))).await.unwrap();
         assert_eq!(out.bodies(), ["0-0", "0-1", "1-0", "1-1", "1-2"]);
-        assert_eq!(out.stopped, Some(StopReason::LimitReached));
+        assert!(out.is_stopped);
     }
 
     #[tokio::test]
     async fn empty_batch_does_not_count() {
         let mut limit = Limit { n_left: 1 };
         let out = apply(&mut limit, Batch::default()).await.unwrap();
-        assert_eq!(out.stopped, None);
+        assert!(!out.is_stopped);
         let out = apply(&mut limit, records(["a"])).await.unwrap();
         assert_eq!(out.bodies(), ["a"]);
     }

@@ -101,7 +101,7 @@ impl Transform for Route {
         for (output, batch) in batches.into_iter().enumerate() {
             match flow {
                 Ok(Flow::Continue(())) => flow = out.send_to(output, batch).await,
-                Ok(Flow::Break(_)) | Err(_) => batch.release(),
+                Ok(Flow::Break(())) | Err(_) => batch.release(),
             }
         }
         flow

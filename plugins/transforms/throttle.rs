@@ -109,8 +109,8 @@ impl Throttle {
 
 #[cfg(test)]
 mod tests {
+    use runner_core::Error;
     use runner_core::testing::{apply, context, records};
-    use runner_core::{Error, StopReason};
 
     use super::*;
 
@@ -158,7 +158,7 @@ mod tests {
         async fn sleep_until_or_stop(&mut self, deadline: Instant) -> Flow {
             let stop_at = self.stop_at.filter(|stop_at| *stop_at < deadline);
             tokio::time::sleep_until(stop_at.unwrap_or(deadline)).await;
-            stop_at.map_or(Flow::Continue(()), |_| Flow::Break(StopReason::Requested))
+            stop_at.map_or(Flow::Continue(()), |_| Flow::Break(()))
         }
     }
 
@@ -235,7 +235,7 @@ mod tests {
         let mut out = TimedOutput::new(Some(Instant::now() + Duration::from_millis(2500)));
         let mut throttle = throttle(1, Duration::from_secs(1));
         let flow = throttle.apply(records(vec!["x"; 100]), &mut out).await.unwrap();
-        assert_eq!((flow, out.batches.len()), (Flow::Break(StopReason::Requested), 3));
+        assert_eq!((flow, out.batches.len()), (Flow::Break(()), 3));
         assert_eq!(out.started.elapsed(), Duration::from_millis(2500));
     }
 
