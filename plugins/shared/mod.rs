@@ -13,6 +13,7 @@ pub(crate) mod json_paths;
 pub(crate) mod json_text;
 pub(crate) mod kafka;
 pub(crate) mod key_template;
+pub(crate) mod quiet_panic;
 pub(crate) mod record_field;
 #[cfg(test)]
 pub(crate) mod test_rows;

@@ -1,6 +1,5 @@
 //! Compiles a program; its errors and warnings point into its text.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
@@ -17,9 +16,10 @@ use vrl::value::kind::Collection;
 
 use super::ProgramText;
 use super::functions::{FUNCTIONS, FUNCTIONS_OF_EDITED, is_left_out};
-use super::limits::{memory_of_process, on_large_stack, without_panic_message};
+use super::limits::{memory_of_process, on_large_stack};
 use super::rewrite::Rewritten;
 use super::syntax;
+use crate::shared::quiet_panic::catch_quietly;
 
 /// What a program is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,9 +69,7 @@ pub(super) fn compile(text: &ProgramText, purpose: Purpose, warnings: &Warnings)
     let (sender, compiled) = mpsc::channel();
     let (program, found) = (text.clone(), warnings.clone());
     let work = move || {
-        let compiled = without_panic_message(|| {
-            catch_unwind(AssertUnwindSafe(|| on_large_stack(|| compile_text(&program, purpose, &found))))
-        });
+        let compiled = catch_quietly(|| on_large_stack(|| compile_text(&program, purpose, &found)));
         // Nobody waits any more once a limit is exceeded.
         drop(sender.send(compiled));
     };
@@ -81,8 +79,8 @@ pub(super) fn compile(text: &ProgramText, purpose: Purpose, warnings: &Warnings)
     let (started, before) = (Instant::now(), memory_of_process().unwrap_or(0));
     loop {
         match compiled.recv_timeout(Duration::from_millis(50)) {
-            Ok(Ok(compiled)) => return compiled,
-            Ok(Err(_)) | Err(RecvTimeoutError::Disconnected) => {
+            Ok(Some(compiled)) => return compiled,
+            Ok(None) | Err(RecvTimeoutError::Disconnected) => {
                 return failed("the compiler of VRL has panicked on this program, which is a bug in it");
             }
             Err(RecvTimeoutError::Timeout) => {

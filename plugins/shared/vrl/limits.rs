@@ -1,8 +1,6 @@
 //! What one run of a program may use: time, memory and stack.
 
-use std::cell::Cell;
 use std::ops::ControlFlow;
-use std::sync::Once;
 use std::time::{Duration, Instant};
 
 use anyhow::{Error, anyhow};
@@ -79,26 +77,4 @@ pub(super) fn memory_of_process() -> Option<u64> {
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
     let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kib << 10)
-}
-
-thread_local! {
-    static IS_QUIET: Cell<bool> = const { Cell::new(false) };
-}
-
-/// Calls `run`, whose panic is caught: its message, which may hold values of a record, is not
-/// printed.
-pub(super) fn without_panic_message<T>(run: impl FnOnce() -> T) -> T {
-    static HOOK: Once = Once::new();
-    HOOK.call_once(|| {
-        let print = std::panic::take_hook();
-        std::panic::set_hook(Box::new(move |panic| {
-            if !IS_QUIET.get() {
-                print(panic);
-            }
-        }));
-    });
-    let was_quiet = IS_QUIET.replace(true);
-    let result = run();
-    IS_QUIET.set(was_quiet);
-    result
 }

@@ -1,6 +1,5 @@
 //! A compiled program, and what it makes of a record.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use anyhow::{Error, anyhow, bail};
@@ -11,9 +10,10 @@ use vrl::compiler::{ExpressionError, TargetValue, TimeZone};
 use vrl::value::{Secrets, Value};
 
 use super::compile::{self, Compiled, Purpose};
-use super::limits::{Limits, on_large_stack, without_panic_message};
+use super::limits::{Limits, on_large_stack};
 use super::target::{RecordTarget, Replaced};
 use super::{Input, Made, Metadata, ProgramText, metadata, reason, value};
+use crate::shared::quiet_panic::catch_quietly;
 
 /// The outcome of a run of a program.
 struct Outcome {
@@ -121,29 +121,27 @@ impl Program {
             secrets: Secrets::default(),
         });
         let mut limits = Limits::default();
-        let resolved = without_panic_message(|| {
-            catch_unwind(AssertUnwindSafe(|| {
-                Runtime::new(RuntimeState::default()).resolve_with_control(
-                    &mut target,
-                    &self.compiled.program,
-                    &self.timezone,
-                    &mut limits,
-                )
-            }))
+        let resolved = catch_quietly(|| {
+            Runtime::new(RuntimeState::default()).resolve_with_control(
+                &mut target,
+                &self.compiled.program,
+                &self.timezone,
+                &mut limits,
+            )
         });
         match resolved {
-            Ok(Ok(result)) => {
+            Some(Ok(result)) => {
                 let (value, replaced) = target.into_parts();
                 Ok(Outcome { result: Some(result), value, replaced })
             }
-            Ok(Err(Terminate::Abort(ExpressionError::Abort { .. }))) => {
+            Some(Err(Terminate::Abort(ExpressionError::Abort { .. }))) => {
                 Ok(Outcome { result: None, value: Value::Null, replaced: None })
             }
-            Ok(Err(Terminate::Interrupted)) => Err(limits.exceeded()),
-            Ok(Err(Terminate::Abort(error) | Terminate::Error(error))) => {
+            Some(Err(Terminate::Interrupted)) => Err(limits.exceeded()),
+            Some(Err(Terminate::Abort(error) | Terminate::Error(error))) => {
                 Err(self.error(&error, &[target.value(), &value::of(input)?]))
             }
-            Err(_) => Err(anyhow!("a function of the program has panicked, which is a bug in VRL")),
+            None => Err(anyhow!("a function of the program has panicked, which is a bug in VRL")),
         }
     }
 

@@ -1,9 +1,7 @@
 //! Builds a batch from messages of the client library.
 
-use std::cell::Cell;
 use std::collections::HashMap;
-use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
-use std::sync::{Arc, Once};
+use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use rdkafka::Message;
@@ -13,6 +11,7 @@ use tracing::warn;
 
 use super::offsets::{BatchOffsets, Partition};
 use crate::shared::kafka::{ENTRY_HEADER, INCARNATION_HEADER, is_entry_header};
+use crate::shared::quiet_panic::catch_quietly;
 
 /// A batch that is being filled. Keys, payloads and header values are slices of shared buffers.
 pub(in super::super) struct BatchBuilder {
@@ -73,7 +72,9 @@ impl BatchBuilder {
         record.timestamp = message.timestamp().to_millis();
         self.offsets.push(partition, message.offset());
         if let Some(headers) = message.headers() {
-            let read = without_panic(|| {
+            // rdkafka 0.39 panics on a header whose name is not UTF-8 (`BorrowedHeaders::try_get`), and every
+            // producer of the topic can write one.
+            let read = catch_quietly(|| {
                 let ours = headers.iter().filter(|header| is_entry_header(header.key));
                 record.entry = sources.entry(ours.map(|header| (header.key, header.value)));
                 let others = headers.iter().filter(|it| record.entry.is_none() || !is_entry_header(it.key));
@@ -99,27 +100,6 @@ impl BatchBuilder {
     pub(super) fn build(self) -> ReadBatch {
         ReadBatch::new(self.records).with_rejects(self.rejects).with_positions(self.offsets)
     }
-}
-
-/// The result of `read`; `None` if it panics, without a message on stderr.
-///
-/// rdkafka 0.39 panics on a header whose name is not UTF-8 (`BorrowedHeaders::try_get`), and every
-/// producer of the topic can write one.
-fn without_panic<T>(read: impl FnOnce() -> T) -> Option<T> {
-    thread_local!(static IS_EXPECTED: Cell<bool> = const { Cell::new(false) });
-    static HOOK: Once = Once::new();
-    HOOK.call_once(|| {
-        let print = take_hook();
-        set_hook(Box::new(move |panic| {
-            if !IS_EXPECTED.get() {
-                print(panic);
-            }
-        }));
-    });
-    IS_EXPECTED.set(true);
-    let result = catch_unwind(AssertUnwindSafe(read)).ok();
-    IS_EXPECTED.set(false);
-    result
 }
 
 /// The sources that gave the records their entry numbers.
