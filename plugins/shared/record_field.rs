@@ -60,6 +60,38 @@ impl Field {
     }
 }
 
+/// The parts of a text with placeholders such as `{{ .Index }}`. An error shows the placeholder `example`.
+pub(crate) fn parse_placeholders<P>(
+    text: &str,
+    example: &str,
+    parse_literal: impl Fn(&str) -> Result<P, String>,
+    parse_name: impl Fn(&str) -> Result<P, String>,
+) -> Result<Vec<P>, String> {
+    let mut parts = Vec::new();
+    let mut rest = text;
+    while !rest.is_empty() {
+        let (literal, inner) = match rest.split_once("{{") {
+            Some((literal, inner)) => (literal, Some(inner)),
+            None => (rest, None),
+        };
+        if let Some(brace) = literal.find(['{', '}']) {
+            return Err(format!(
+                "a placeholder has two braces on either side, as in `{{{{ {example} }}}}`; found `{}`",
+                &literal[brace..]
+            ));
+        }
+        if !literal.is_empty() {
+            parts.push(parse_literal(literal)?);
+        }
+        let Some(inner) = inner else { break };
+        let closed = inner.split_once("}}");
+        let (name, after) = closed.ok_or_else(|| format!("`{{{{` in `{text}` has no closing `}}}}`"))?;
+        parts.push(parse_name(name.trim())?);
+        rest = after;
+    }
+    Ok(parts)
+}
+
 /// Checks the name of a field in a placeholder `{{ .NAME }}`: it names one field, and is not an expression. Languages of
 /// other programs cut and convert there, as in `.Date[:4]`, `.Date | upper` or `.Date.slice(0, 4)`.
 pub(crate) fn check_placeholder(name: &str) -> Result<(), String> {

@@ -6,7 +6,8 @@ impl TryFrom<String> for KeyTemplate {
     type Error = String;
 
     fn try_from(pattern: String) -> Result<Self, String> {
-        let parts = parse(&pattern)?;
+        let field = |name: &str| parse_field(name).map(Part::Field);
+        let parts = record_field::parse_placeholders(&pattern, "entry", parse_literal, field)?;
         check_path(&parts)?;
         check_separators(&parts)?;
         let has = |field| parts.iter().any(|part| matches!(part, Part::Field(it) if *it == field));
@@ -20,20 +21,6 @@ impl TryFrom<String> for KeyTemplate {
         }
         Ok(KeyTemplate { parts, by_entry_alone: !by_origin })
     }
-}
-
-fn parse(pattern: &str) -> Result<Vec<Part>, String> {
-    let mut parts = Vec::new();
-    let mut rest = pattern;
-    while let Some(start) = rest.find("{{") {
-        push_literal(&rest[..start], &mut parts)?;
-        let inner = &rest[start + 2..];
-        let end = inner.find("}}").ok_or_else(|| format!("`{{{{` in `{pattern}` has no closing `}}}}`"))?;
-        parts.push(Part::Field(parse_field(inner[..end].trim())?));
-        rest = &inner[end + 2..];
-    }
-    push_literal(rest, &mut parts)?;
-    Ok(parts)
 }
 
 fn parse_field(name: &str) -> Result<Field, String> {
@@ -60,16 +47,7 @@ fn parse_field(name: &str) -> Result<Field, String> {
     Err(format!("unknown placeholder `{{{{ {name} }}}}`; {hint}"))
 }
 
-fn push_literal(text: &str, parts: &mut Vec<Part>) -> Result<(), String> {
-    if text.is_empty() {
-        return Ok(());
-    }
-    if let Some(brace) = text.find(['{', '}']) {
-        return Err(format!(
-            "a placeholder has two braces on either side, as in `{{{{ entry }}}}`; found `{}`",
-            &text[brace..]
-        ));
-    }
+fn parse_literal(text: &str) -> Result<Part, String> {
     if text.contains(char::is_control) {
         return Err("it cannot contain control characters".into());
     }
@@ -82,8 +60,7 @@ fn push_literal(text: &str, parts: &mut Vec<Part>) -> Result<(), String> {
              parts of a date into fields (`.month = slice!(.Date, 0, 7)`). A percent sign is written `%%`"
         ));
     }
-    parts.push(Part::Literal(literal.replace('\0', "%")));
-    Ok(())
+    Ok(Part::Literal(literal.replace('\0', "%")))
 }
 
 /// Rejects empty folder names, and `.` and `..`: tools that copy a bucket to disk would follow them.

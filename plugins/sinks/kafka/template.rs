@@ -3,7 +3,7 @@
 use bytes::{Bytes, BytesMut};
 use runner_core::{Body, Record, Result};
 
-use crate::shared::record_field::{Field, check_placeholder};
+use crate::shared::record_field::{Field, check_placeholder, parse_placeholders};
 
 /// The template of a topic or of a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,30 +23,9 @@ impl Template {
 
     /// Parses the value of `option`; the error says what is not valid.
     pub(super) fn parse(text: &str, option: &'static str) -> Result<Template, String> {
-        let mut parts = Vec::new();
-        let mut rest = text;
-        while let Some(start) = rest.find("{{") {
-            push_literal(&rest[..start], &mut parts)?;
-            let inner = &rest[start + 2..];
-            let end = inner.find("}}").ok_or_else(|| format!("`{{{{` in `{text}` has no closing `}}}}`"))?;
-            let name = inner[..end].trim();
-            match name.strip_prefix('.') {
-                Some(field) if !field.is_empty() => {
-                    check_placeholder(field)?;
-                    parts.push(Part::Field(Field { name: field.to_owned(), option }));
-                }
-                _ => {
-                    return Err(format!(
-                        "`{{{{ {name} }}}}` is not a valid placeholder: a field of the record is written \
-                         `{{{{ .{} }}}}`, with a dot before its name",
-                        if name.is_empty() || name == "." { "Index" } else { name }
-                    ));
-                }
-            }
-            rest = &inner[end + 2..];
-        }
-        push_literal(rest, &mut parts)?;
-        Ok(Template(parts))
+        let literal = |text: &str| Ok(Part::Literal(text.to_owned()));
+        let field = |name: &str| parse_field(name, option).map(Part::Field);
+        parse_placeholders(text, ".Index", literal, field).map(Template)
     }
 
     /// The text, if it has no placeholders.
@@ -97,17 +76,18 @@ impl Template {
     }
 }
 
-fn push_literal(text: &str, parts: &mut Vec<Part>) -> Result<(), String> {
-    if let Some(brace) = text.find(['{', '}']) {
-        return Err(format!(
-            "a placeholder has two braces on either side, as in `{{{{ .Index }}}}`; found `{}`",
-            &text[brace..]
-        ));
+fn parse_field(placeholder: &str, option: &'static str) -> Result<Field, String> {
+    match placeholder.strip_prefix('.') {
+        Some(field) if !field.is_empty() => {
+            check_placeholder(field)?;
+            Ok(Field { name: field.to_owned(), option })
+        }
+        _ => Err(format!(
+            "`{{{{ {placeholder} }}}}` is not a valid placeholder: a field of the record is written \
+             `{{{{ .{} }}}}`, with a dot before its name",
+            if placeholder.is_empty() || placeholder == "." { "Index" } else { placeholder }
+        )),
     }
-    if !text.is_empty() {
-        parts.push(Part::Literal(text.to_owned()));
-    }
-    Ok(())
 }
 
 #[cfg(test)]
