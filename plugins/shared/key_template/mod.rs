@@ -6,6 +6,7 @@ mod parse;
 use std::fmt::{self, Write as _};
 
 use anyhow::{Context as _, Result, ensure};
+use percent_encoding::percent_encode_byte;
 use runner_core::{Record, quoting};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -155,18 +156,15 @@ fn push_text(text: &[u8], out: &mut String) {
     for chunk in text.utf8_chunks() {
         for char in chunk.valid().chars() {
             if char.is_control() || matches!(char, '/' | '\\' | '%') || only_dots {
-                char.encode_utf8(&mut [0; 4]).bytes().for_each(|byte| push_encoded(byte, out));
+                char.encode_utf8(&mut [0; 4])
+                    .bytes()
+                    .for_each(|byte| out.push_str(percent_encode_byte(byte)));
             } else {
                 out.push(char);
             }
         }
-        chunk.invalid().iter().for_each(|&byte| push_encoded(byte, out));
+        chunk.invalid().iter().for_each(|&byte| out.push_str(percent_encode_byte(byte)));
     }
-}
-
-fn push_encoded(byte: u8, out: &mut String) {
-    const HEX: &[u8; 16] = b"0123456789ABCDEF";
-    out.extend(['%', char::from(HEX[usize::from(byte >> 4)]), char::from(HEX[usize::from(byte & 15)])]);
 }
 
 #[cfg(test)]

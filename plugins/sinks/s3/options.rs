@@ -1,8 +1,8 @@
 //! How objects are stored: the options with the names of S3's own headers.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use runner_core::{Error, OptionError};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -146,26 +146,12 @@ pub(super) fn check_tags(tags: &BTreeMap<String, String>) -> Result<(), Error> {
 
 /// The tags as S3 wants them in a header: the query of a URL.
 pub(super) fn tagging(tags: &BTreeMap<String, String>) -> Option<String> {
-    let mut query = String::new();
-    for (name, value) in tags {
-        if !query.is_empty() {
-            query.push('&');
-        }
-        push_encoded(name, &mut query);
-        query.push('=');
-        push_encoded(value, &mut query);
-    }
-    (!query.is_empty()).then_some(query)
-}
-
-fn push_encoded(text: &str, out: &mut String) {
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            out.push(char::from(byte));
-        } else {
-            write!(out, "%{byte:02X}").expect("writing to a string");
-        }
-    }
+    // RFC 3986, section 2.3: the characters that need no encoding.
+    const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+    let encoded = |text| utf8_percent_encode(text, ENCODED);
+    let pairs: Vec<String> =
+        tags.iter().map(|(name, value)| format!("{}={}", encoded(name), encoded(value))).collect();
+    (!pairs.is_empty()).then(|| pairs.join("&"))
 }
 
 #[cfg(test)]
