@@ -91,9 +91,9 @@ pub(crate) fn check_crawlers(pipelines: &[Pipeline]) -> Result<(), Exit> {
     let crawlers = || pipelines.iter().flat_map(|it| it.crawlers().into_iter().map(move |found| (it, found)));
     let mut checked = Ok(());
     for (place, (pipeline, (sink, crawler))) in crawlers().enumerate() {
-        let other = crawlers().take(place).find(|(other, (_, theirs))| {
-            other.file != pipeline.file && theirs.id == crawler.id && theirs.settings != crawler.settings
-        });
+        let other = crawlers()
+            .take(place)
+            .find(|(other, (_, theirs))| other.file != pipeline.file && crawler.conflicts_with(theirs));
         if let Some((other, (their_sink, theirs))) = other {
             print_error(&anyhow::anyhow!(
                 "sink `{sink}` of {} describes the same crawler as sink `{their_sink}` of {} with other settings \

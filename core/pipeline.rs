@@ -72,6 +72,18 @@ impl Component {
         }
     }
 
+    pub(crate) fn sink(&self) -> Option<&dyn Sink> {
+        match &self.built {
+            Built::Sink(sink) => Some(&**sink),
+            Built::Source(_) | Built::Transform(_) => None,
+        }
+    }
+
+    /// The crawler that it describes, if it is a sink that does.
+    pub(crate) fn crawler(&self) -> Option<CrawlerDefinition> {
+        Some(self.sink()?.crawler()?.definition())
+    }
+
     /// The names of its outputs; none if it has one output without a name.
     pub(crate) fn outputs(&self) -> &[String] {
         match &self.built {
@@ -105,12 +117,7 @@ impl Pipeline {
 
     /// The crawlers that its sinks describe, with the names of the sinks.
     pub fn crawlers(&self) -> Vec<(&str, CrawlerDefinition)> {
-        let definition = |built: &Built| match built {
-            Built::Sink(sink) => Some(sink.crawler()?.definition()),
-            Built::Source(_) | Built::Transform(_) => None,
-        };
-        let all = self.components.iter();
-        all.filter_map(|it| Some((it.name.as_str(), definition(&it.built)?))).collect()
+        self.components.iter().filter_map(|it| Some((it.name.as_str(), it.crawler()?))).collect()
     }
 
     /// The folder of its checkpoints.

@@ -152,6 +152,13 @@ pub struct CrawlerDefinition {
     pub settings: String,
 }
 
+impl CrawlerDefinition {
+    /// Whether both are one crawler, with other settings.
+    pub fn conflicts_with(&self, other: &CrawlerDefinition) -> bool {
+        self.id == other.id && self.settings != other.settings
+    }
+}
+
 /// Why records could not be stored.
 #[derive(Debug)]
 pub enum WriteError {

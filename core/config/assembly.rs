@@ -127,10 +127,7 @@ impl Assembly<'_> {
         for Placed { index, inputs } in order {
             let Named { name: component, kind, at, inputs: input_names } = &named[index];
             let Some(options) = options[index].take() else { continue };
-            let location = |input: &usize| match &components[*input].as_ref()?.built {
-                Built::Sink(sink) => sink.location(),
-                _ => None,
-            };
+            let location = |input: &usize| components[*input].as_ref()?.sink()?.location();
             let locations = inputs.iter().filter_map(location).collect();
             let mut numbering: Vec<String> =
                 inputs.iter().flat_map(|input| &numbered_by[*input]).cloned().collect();
@@ -171,7 +168,6 @@ impl Assembly<'_> {
             }
             components.push(built.map(|built| Component { input_outputs, ..built }));
         }
-        let crawlers = crawled::definitions(components.iter().flatten());
         let dead_letter = dead_letter.and_then(|DeadLetter { options, at }| {
             let mut numbering: Vec<String> = numbered_by.into_iter().flatten().collect();
             numbering.sort_unstable();
@@ -188,12 +184,10 @@ impl Assembly<'_> {
             let built = build(options, context, Vec::new(), Some(&shown), &mut errors, &mut warnings)?;
             let refused = transaction::refuse(&built)
                 .into_iter()
-                .chain(crawled::refuse(&built, &crawlers))
+                .chain(crawled::refuse(&built, components.iter().flatten()))
                 .chain(loops::refuse(&built, components.iter().flatten()));
             errors.extend(refused.flat_map(|error| shown.diagnostics(&error)));
-            if let Built::Sink(sink) = &built.built
-                && !sink.stores_records()
-            {
+            if built.sink().is_some_and(|sink| !sink.stores_records()) {
                 let message = format!(
                     "`{}` stores nothing, so rejected records would be lost; use `file`, `s3`, `kafka` or `console`",
                     built.plugin

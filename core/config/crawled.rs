@@ -5,34 +5,17 @@ use anyhow::Error;
 use crate::error::OptionError;
 use crate::pipeline::Component;
 use crate::plugin::Built;
-use crate::sink::{CrawlerDefinition, Sink};
-
-/// A crawler of the file: the name of its sink, and what it is.
-pub(super) struct Defined {
-    sink: String,
-    definition: CrawlerDefinition,
-}
-
-/// The crawlers among the components.
-pub(super) fn definitions<'a>(components: impl Iterator<Item = &'a Component>) -> Vec<Defined> {
-    let crawler = |component: &Component| {
-        let definition = sink_of(component)?.crawler()?.definition();
-        Some(Defined { sink: component.name.clone(), definition })
-    };
-    components.filter_map(crawler).collect()
-}
+use crate::sink::CrawlerDefinition;
 
 /// Tells every sink whose objects a crawler makes a table of. Returns the sinks that cannot be part of
 /// a table, the crawlers that two sinks describe differently, and why.
 pub(super) fn connect(components: &mut [Component]) -> Vec<(usize, Error)> {
     let mut errors = Vec::new();
-    let crawler = |component: &Component| Some(sink_of(component)?.crawler()?.definition());
     let crawlers: Vec<(usize, CrawlerDefinition)> =
-        components.iter().enumerate().filter_map(|(index, it)| Some((index, crawler(it)?))).collect();
+        components.iter().enumerate().filter_map(|(index, it)| Some((index, it.crawler()?))).collect();
     for (place, (index, crawler)) in crawlers.iter().enumerate() {
-        let is_other =
-            |other: &CrawlerDefinition| other.id == crawler.id && other.settings != crawler.settings;
-        if let Some((other, theirs)) = crawlers[..place].iter().find(|(_, other)| is_other(other)) {
+        let mut before = crawlers[..place].iter();
+        if let Some((other, theirs)) = before.find(|(_, other)| crawler.conflicts_with(other)) {
             let message = format!(
                 "sink `{}` describes the same crawler with other settings ({}, here {}): give each sink a crawler \
                  of its own",
@@ -57,19 +40,17 @@ pub(super) fn connect(components: &mut [Component]) -> Vec<(usize, Error)> {
 }
 
 /// Why dead letters cannot be stored where they are to be: a crawler would add them to its table.
-pub(super) fn refuse(dead_letter: &Component, crawlers: &[Defined]) -> Option<Error> {
-    let location = sink_of(dead_letter)?.location()?;
-    let crawler = crawlers.iter().find(|it| location.starts_with(&it.definition.target))?;
-    let message = format!(
-        "dead letters would become rows of the table that sink `{}` makes of {}: store them outside of that folder",
-        crawler.sink, crawler.definition.target
-    );
-    Some(OptionError::new("key", message))
-}
-
-fn sink_of(component: &Component) -> Option<&dyn Sink> {
-    match &component.built {
-        Built::Sink(sink) => Some(&**sink),
-        Built::Source(_) | Built::Transform(_) => None,
-    }
+pub(super) fn refuse<'a>(
+    dead_letter: &Component,
+    mut components: impl Iterator<Item = &'a Component>,
+) -> Option<Error> {
+    let location = dead_letter.sink()?.location()?;
+    components.find_map(|component| {
+        let crawler = component.crawler().filter(|it| location.starts_with(&it.target))?;
+        let message = format!(
+            "dead letters would become rows of the table that sink `{}` makes of {}: store them outside of that folder",
+            component.name, crawler.target
+        );
+        Some(OptionError::new("key", message))
+    })
 }

@@ -5,7 +5,7 @@ use anyhow::Error;
 use crate::error::OptionError;
 use crate::pipeline::Component;
 use crate::plugin::Built;
-use crate::sink::Written;
+use crate::sink::{Sink, Written};
 
 /// A sink, and a source that reads what it writes.
 struct ReadBack {
@@ -28,7 +28,7 @@ pub(super) struct Loop {
 pub(super) fn find(components: &[Component]) -> Vec<Loop> {
     let mut read_backs: Vec<ReadBack> = Vec::new();
     for (sink, component) in components.iter().enumerate() {
-        let Some(written) = written(component) else { continue };
+        let Some(written) = component.sink().and_then(Sink::written) else { continue };
         for (source, why) in readers(components.iter(), &written) {
             read_backs.push(ReadBack { sink, source, written: written.clone(), why });
         }
@@ -61,7 +61,7 @@ pub(super) fn refuse<'a>(
     dead_letter: &Component,
     components: impl Iterator<Item = &'a Component> + Clone,
 ) -> Option<Error> {
-    let written = written(dead_letter)?;
+    let written = dead_letter.sink()?.written()?;
     let (source, why) = readers(components.clone(), &written).into_iter().next()?;
     let name = &components.clone().nth(source)?.name;
     let message = format!(
@@ -69,13 +69,6 @@ pub(super) fn refuse<'a>(
          letter, again and again. Write them to a name that the source does not read"
     );
     Some(OptionError::new(written.option, message))
-}
-
-fn written(component: &Component) -> Option<Written> {
-    match &component.built {
-        Built::Sink(sink) => sink.written(),
-        Built::Source(_) | Built::Transform(_) => None,
-    }
 }
 
 /// The sources that read what is written there, and why.

@@ -39,10 +39,7 @@ pub(super) fn refuse(dead_letter: &Component) -> Option<Error> {
 }
 
 fn transactional(component: &Component) -> Option<&dyn TransactionalSink> {
-    match &component.built {
-        Built::Sink(sink) => sink.transactional(),
-        Built::Source(_) | Built::Transform(_) => None,
-    }
+    component.sink()?.transactional()
 }
 
 /// The source whose records all end in `sink` and nowhere else.

@@ -26,6 +26,7 @@ use crate::pipeline_options::RetryLimits;
 use crate::plugin::{Built, Kind};
 use crate::position::Start;
 use crate::saved_state::{SavedState, SourceStates};
+use crate::sink::Sink;
 use crate::source::Replay;
 use crate::stop::Flow;
 
@@ -170,8 +171,7 @@ fn wires(pipeline: Pipeline, from_start: bool) -> Result<Vec<Wire>, RunFailure> 
 fn gates(components: &[Component]) -> Vec<Option<Arc<TransactionGate>>> {
     let mut gates = vec![None; components.len()];
     for (sink, component) in components.iter().enumerate() {
-        let Built::Sink(built) = &component.built else { continue };
-        if built.transactional().is_some() {
+        if component.sink().and_then(Sink::transactional).is_some() {
             let gate = Arc::new(TransactionGate::default());
             // All records of this sink come from one source, by one path.
             let mut source = sink;
