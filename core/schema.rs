@@ -153,8 +153,7 @@ fn component_schema(plugin: &Plugin, has_inputs: bool) -> Value {
     }
     fields.insert("properties".into(), properties.into());
     fields.insert("required".into(), required.into());
-    fields.entry("title").or_insert_with(|| plugin.name.into());
-    fields["title"] = plugin.name.into();
+    fields.insert("title".into(), plugin.name.into());
     schema
 }
 

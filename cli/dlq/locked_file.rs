@@ -8,7 +8,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
-use runner_core::create_private_file;
+use runner_core::{create_private_file, sync_parent};
 use runner_plugins::compression::Compression;
 
 use super::reader::{Line, Lines};
@@ -113,8 +113,7 @@ impl LockedFile {
             new.write_all(&self.compression.compress(&frame)?).with_context(what)?;
         }
         new.sync_all().with_context(what)?;
-        let replaced = std::fs::rename(&new_path, &self.path)
-            .and_then(|()| File::open(self.path.parent().unwrap_or(Path::new("/")))?.sync_all());
+        let replaced = std::fs::rename(&new_path, &self.path).and_then(|()| sync_parent(&self.path));
         replaced.with_context(|| format!("replacing {}", self.path.display()))?;
         // Unlocks the old file only now that the new one, which is locked too, is in its place.
         self.lock = new;

@@ -41,7 +41,8 @@ impl SinkTask {
         });
         let mut background = JoinSet::new();
         if self.sink.background().is_some() {
-            background.spawn(run_background(Arc::clone(&self.sink)));
+            let sink = Arc::clone(&self.sink);
+            background.spawn(async move { sink.background().expect("just found").run().await });
         }
         let mut n_in_flight = 0;
         let mut writes = JoinSet::new();
@@ -132,13 +133,6 @@ async fn write(writer: Arc<Writer>, batch: Batch, outputs: Outputs) {
             let _ = outputs.send(stored).await;
         }
         Err(panic) => writer.fail(crashed(panic_error(&*panic))),
-    }
-}
-
-async fn run_background(sink: Arc<dyn Sink>) -> Result<(), Failure> {
-    match sink.background() {
-        Some(background) => background.run().await,
-        None => Ok(()),
     }
 }
 
