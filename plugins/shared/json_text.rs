@@ -157,6 +157,11 @@ pub(crate) fn end_of_string(json: &[u8], start: usize) -> usize {
     json.len()
 }
 
+/// Appends a text as a JSON string.
+pub(crate) fn write_string(text: &str, out: &mut Vec<u8>) {
+    serde_json::to_writer(out, text).expect("a string can be written into memory");
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

@@ -21,3 +21,8 @@ pub(crate) mod text_kind;
 pub(crate) mod values;
 pub(crate) mod vrl;
 pub(crate) mod window;
+
+/// For the `default` of serde, which takes a function.
+pub(crate) fn default_true() -> bool {
+    true
+}

@@ -3,6 +3,7 @@
 use serde_json::value::RawValue;
 
 use super::Column;
+use crate::shared::json_text::write_string;
 
 /// Appends a row as a compact JSON object. Numbers keep their digits; values without a JSON type
 /// (dates, decimals, infinities, nested values) become strings.
@@ -33,10 +34,6 @@ fn is_bare(column: &Column, cell: &str) -> bool {
         && !column.is_decimal()
         && starts_like_a_number
         && serde_json::from_str::<&RawValue>(cell).is_ok()
-}
-
-fn write_string(text: &str, out: &mut Vec<u8>) {
-    serde_json::to_writer(out, text).expect("a string can be written as JSON to a vector");
 }
 
 #[cfg(test)]

@@ -22,7 +22,7 @@ mod types;
 
 pub(crate) use dialect::{
     CellTexts, Comment, Delimiter, Dialect, DialectOptions, Escape, ExtraCells, MissingCells,
-    NumberSeparator, Quote, default_null_values, default_true, with_dialect_options,
+    NumberSeparator, Quote, default_null_values, with_dialect_options,
 };
 pub(crate) use document::{Document, DocumentReader, KnownColumns, OtherColumns};
 pub(crate) use encoding::{TextEncoding, Transcoder};

@@ -62,12 +62,8 @@ pub(crate) struct Tls {
     /// The password of `key_file`.
     key_pass: Option<Secret>,
     /// Whether the certificate of the broker must contain its host name.
-    #[serde(default = "yes")]
+    #[serde(default = "crate::shared::default_true")]
     verify_hostname: bool,
-}
-
-fn yes() -> bool {
-    true
 }
 
 /// Credentials of the user.

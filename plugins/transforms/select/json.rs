@@ -9,7 +9,7 @@ use runner_core::{Body, ColumnType, Error, Record, Result};
 
 use super::field::{Absent, Constant, Field, Source, Taken};
 use crate::shared::json_paths::{Paths, fields_of};
-use crate::shared::json_text::compact;
+use crate::shared::json_text::{compact, write_string};
 use crate::shared::values::{TypeName, ValueType, has_point};
 
 /// Selects from JSON.
@@ -242,8 +242,4 @@ fn text_of(string: &str) -> Result<Cow<'_, str>> {
     // The message of the parser could name a part of the value.
     let text = serde_json::from_str(string);
     text.map(Cow::Owned).map_err(|_| Error::msg("the text has an incomplete surrogate pair"))
-}
-
-fn write_string(text: &str, out: &mut Vec<u8>) {
-    serde_json::to_writer(out, text).expect("a string can be written into memory");
 }

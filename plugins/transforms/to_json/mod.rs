@@ -53,7 +53,7 @@ struct ToJsonConfig {
     keys: Keys,
     /// Whether JSON that is not an object is rejected. With false any JSON passes: arrays, text,
     /// numbers.
-    #[serde(default = "yes")]
+    #[serde(default = "crate::shared::default_true")]
     objects: bool,
     /// Whether a JSON string that contains JSON is replaced by this JSON. Programs that encode twice
     /// write such strings.
@@ -63,10 +63,6 @@ struct ToJsonConfig {
 
 /// Some programs begin a text in UTF-8 with it.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
-
-fn yes() -> bool {
-    true
-}
 
 /// The names of keys.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]

@@ -10,7 +10,7 @@ mod options;
 pub(crate) use cells::CellTexts;
 pub(crate) use characters::{Comment, Delimiter, Escape, NumberSeparator, Quote};
 pub(crate) use options::{
-    DialectOptions, ExtraCells, MissingCells, default_null_values, default_true, with_dialect_options,
+    DialectOptions, ExtraCells, MissingCells, default_null_values, with_dialect_options,
 };
 
 use std::cmp::Ordering;

@@ -33,7 +33,7 @@ macro_rules! with_dialect_options {
             #[schemars(extend("default" = ","))]
             pub(crate) delimiter: $crate::shared::csv::Delimiter,
             /// Whether the first row of each file or response contains the column names.
-            #[serde(default = "crate::shared::csv::default_true")]
+            #[serde(default = "crate::shared::default_true")]
             pub(crate) header: bool,
             /// The column names, for rows without a header. They also replace the names in a header.
             #[serde(default)]
@@ -109,10 +109,6 @@ with_dialect_options! {
     /// declares, else UTF-8. Bytes that are not valid in it reject their row.
     encoding: Option<TextEncoding>;
     after {}
-}
-
-pub(crate) fn default_true() -> bool {
-    true
 }
 
 pub(crate) fn default_null_values() -> Vec<String> {

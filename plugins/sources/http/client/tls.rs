@@ -31,12 +31,8 @@ pub(crate) struct TlsOptions {
     /// The password of `key_file`, if it is encrypted (PKCS#8, `BEGIN ENCRYPTED PRIVATE KEY`).
     key_pass: Option<Secret>,
     /// Whether the certificate of the server must contain its host name. `false` requires `ca_file`.
-    #[serde(default = "yes")]
+    #[serde(default = "crate::shared::default_true")]
     verify_hostname: bool,
-}
-
-fn yes() -> bool {
-    true
 }
 
 /// The checked options; files are read when the source is opened.
