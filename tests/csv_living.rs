@@ -1,11 +1,9 @@
 //! The `csv` source on files that live, in dialects, and on standard input.
 
 use std::io::Write as _;
-use std::process::Stdio;
 use std::time::Duration;
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::sys::signal::Signal;
 use serde_json::Value;
 
 use crate::csv::{append, env, out, run, set_options};
@@ -81,20 +79,12 @@ fn date_with_a_time_of_day_ends_the_run_with_a_fix() {
 fn standard_input_is_read_as_it_comes() {
     let env = env("", "");
     set_options(&env, "path = \"-\"");
-    let mut child = env
-        .command(["run", "p.toml"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("starting the binary");
-    let mut stdin = child.stdin.take().expect("piped");
+    let (running, mut stdin) = env.start_with_stdin(["run", "p.toml"]);
     stdin.write_all(b"id,v\n1,a\n2,b\n3").expect("writing");
     wait_until("the first rows arrive", AT_MOST, || out(&env).len() == 2);
     stdin.write_all(b",c\n4,d").expect("writing");
     drop(stdin);
-    let output = child.wait_with_output().expect("the run");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    running.wait(AT_MOST).assert_code(0);
     let rows =
         [(1, "a"), (2, "b"), (3, "c"), (4, "d")].map(|(id, v)| format!("{{\"id\":{id},\"v\":\"{v}\"}}"));
     assert_eq!(out(&env), rows);
@@ -107,15 +97,9 @@ fn standard_input_has_one_reader() {
     let second =
         "[sources.more]\ntype = \"csv\"\npath = \"-\"\n[sinks.rest]\ntype = \"null\"\ninputs = [\"more\"]\n";
     env.write("p.toml", env.read("p.toml") + second);
-    let mut command = env.command(["run", "p.toml"]);
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().expect("the run");
     // The first reader waits for rows until the second one has failed.
-    let _open = child.stdin.take();
-    let output = child.wait_with_output().expect("the run");
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(1), "{said}");
-    assert!(said.contains("another source of this run reads it"), "{said}");
+    let (running, _open) = env.start_with_stdin(["run", "p.toml"]);
+    running.wait(AT_MOST).assert_code(1).assert_says(&["another source of this run reads it"]);
 }
 
 #[test]
@@ -123,11 +107,8 @@ fn waiting_for_standard_input_can_be_stopped() {
     let env = env("", "");
     set_options(&env, "path = \"-\"");
     for arguments in [&["run", "p.toml", "--for", "1s"][..], &["run", "p.toml", "--for", "1s", "--dry-run"]] {
-        let mut child = env.command(arguments).stdin(Stdio::piped()).spawn().expect("starting the binary");
-        let stdin = child.stdin.take().expect("piped");
-        wait_until("the run ends", AT_MOST, || child.try_wait().expect("waiting").is_some());
-        assert_eq!(child.wait().expect("the run").code(), Some(0));
-        drop(stdin);
+        let (running, _open) = env.start_with_stdin(arguments);
+        running.wait(AT_MOST).assert_code(0);
     }
 }
 
@@ -144,20 +125,13 @@ fn stop_delivers_what_was_read_of_standard_input() {
         env.write("p.toml", pipeline);
         let out = env.path(format!("out.{rate}.jsonl"));
         let n_out = || std::fs::read_to_string(&out).unwrap_or_default().lines().count();
-        let mut child = env
-            .command(["run", "p.toml", "--drain-timeout", drain_timeout])
-            .stdin(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("starting the binary");
-        let mut stdin = child.stdin.take().expect("piped");
+        let (running, mut stdin) = env.start_with_stdin(["run", "p.toml", "--drain-timeout", drain_timeout]);
         let rows: String = (0..60).map(|id| format!("{id}\n")).collect();
         stdin.write_all(format!("id\n{rows}61").as_bytes()).expect("writing");
         wait_until("the first row arrives", AT_MOST, || n_out() > 0);
-        kill(Pid::from_raw(child.id().try_into().expect("a process id")), Signal::SIGTERM).expect("a signal");
-        let output = child.wait_with_output().expect("the run");
+        running.signal(Signal::SIGTERM);
+        let said = running.wait(AT_MOST).stderr;
         drop(stdin);
-        let said = String::from_utf8_lossy(&output.stderr);
         let says_lost = said.contains(" records that were read were not delivered and are lost");
         assert_eq!((n_out() == 60, says_lost), (!is_lost, is_lost), "{said}");
         assert!(said.contains("has no line end where the stop has ended the reading: it is lost"), "{said}");

@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -112,15 +112,17 @@ impl TestEnv {
         wrapper: &[String],
         arguments: I,
     ) -> Running {
-        let mut child = self
-            .command_via(wrapper, arguments)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("starting the binary");
-        let stdout = PipeReader::listen(child.stdout.take().expect("piped"));
-        let stderr = PipeReader::listen(child.stderr.take().expect("piped"));
-        Running { child, stdout, stderr }
+        Running::start(&mut self.command_via(wrapper, arguments))
+    }
+
+    /// Starts the binary in the background. It reads what is written to the pipe.
+    pub fn start_with_stdin<I: IntoIterator<Item = S>, S: AsRef<OsStr>>(
+        &self,
+        arguments: I,
+    ) -> (Running, ChildStdin) {
+        let mut running = Running::start(self.command(arguments).stdin(Stdio::piped()));
+        let stdin = running.child.stdin.take().expect("piped");
+        (running, stdin)
     }
 }
 
@@ -149,6 +151,14 @@ impl PipeReader {
 }
 
 impl Running {
+    fn start(command: &mut Command) -> Running {
+        let command = command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("starting the binary");
+        let stdout = PipeReader::listen(child.stdout.take().expect("piped"));
+        let stderr = PipeReader::listen(child.stderr.take().expect("piped"));
+        Running { child, stdout, stderr }
+    }
+
     /// Sends a signal; a process that has exited is not an error.
     pub fn signal(&self, signal: Signal) {
         let pid = Pid::from_raw(self.child.id().try_into().expect("a process id"));
