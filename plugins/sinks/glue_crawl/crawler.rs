@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use anyhow::{Context as _, Error, Result, anyhow, bail};
+use aws_sdk_glue::Client;
 use aws_sdk_glue::primitives::DateTime;
 use aws_sdk_glue::types::{
     Crawler as ExistingCrawler, CrawlerState, DatabaseInput, DeleteBehavior, LastCrawlInfo, LastCrawlStatus,
@@ -14,14 +15,13 @@ use tokio::time::{Duration, Instant, sleep};
 use tracing::{info, warn};
 
 use super::scheduler::{CrawlApi, LastCrawl, Status};
-use super::session::Session;
 use super::settings::CrawlerSettings;
 use super::tables::{self, Types};
-use crate::shared::aws::AwsError;
+use crate::shared::aws::{Access, AccessOptions, AwsError, ReloadingClient};
 
 /// A crawler that exists.
 pub(super) struct GlueCrawler {
-    session: Session,
+    connection: ReloadingClient<Client>,
     settings: Arc<CrawlerSettings>,
     /// The types of the columns before the next crawl; `None` before the first one of the run.
     types: Mutex<Option<Types>>,
@@ -29,8 +29,13 @@ pub(super) struct GlueCrawler {
 
 impl GlueCrawler {
     /// Creates the database and the crawler if they are missing.
-    pub(super) async fn open(session: Session, settings: Arc<CrawlerSettings>) -> Result<GlueCrawler> {
-        let crawler = GlueCrawler { session, settings, types: Mutex::default() };
+    pub(super) async fn open(
+        access: Access,
+        options: AccessOptions,
+        settings: Arc<CrawlerSettings>,
+    ) -> Result<GlueCrawler> {
+        let connection = ReloadingClient::new(access, options, client);
+        let crawler = GlueCrawler { connection, settings, types: Mutex::default() };
         crawler.ensure_database().await?;
         let is_created = match crawler.describe().await {
             Err(error) if error.is("EntityNotFoundException") => crawler.create().await?,
@@ -48,7 +53,7 @@ impl GlueCrawler {
 
     async fn ensure_database(&self) -> Result<()> {
         let name = &self.settings.config.database;
-        let client = self.session.client();
+        let client = self.connection.client();
         match client.get_database().name(name).send().await.map_err(AwsError::from) {
             Ok(_) => return Ok(()),
             Err(error) if error.is("EntityNotFoundException") => {}
@@ -62,7 +67,7 @@ impl GlueCrawler {
     async fn create(&self) -> Result<bool> {
         let (settings, config) = (&*self.settings, &self.settings.config);
         let create = self
-            .session
+            .connection
             .client()
             .create_crawler()
             .name(&config.crawler)
@@ -121,7 +126,7 @@ impl GlueCrawler {
         let mut is_waiting = false;
         loop {
             let update = self
-                .session
+                .connection
                 .client()
                 .update_crawler()
                 .name(&config.crawler)
@@ -161,11 +166,16 @@ impl GlueCrawler {
     async fn describe(&self) -> Result<ExistingCrawler, AwsError> {
         let find = || async {
             let found =
-                self.session.client().get_crawler().name(&self.settings.config.crawler).send().await?;
+                self.connection.client().get_crawler().name(&self.settings.config.crawler).send().await?;
             Ok(found.crawler.unwrap_or_else(|| ExistingCrawler::builder().build()))
         };
         let found = find().await;
-        if self.session.reload_after_denial(&found).await { find().await } else { found }
+        if self.reload_after_denial(&found).await { find().await } else { found }
+    }
+
+    /// After a denial loads the credentials again; whether the call is to be made once more.
+    async fn reload_after_denial<T: Sync>(&self, answer: &Result<T, AwsError>) -> bool {
+        answer.as_ref().is_err_and(AwsError::is_denied) && self.connection.reload().await
     }
 
     fn open_error(&self, error: AwsError, action: &str) -> Error {
@@ -183,7 +193,7 @@ impl GlueCrawler {
                  role can be used after some seconds"
             ));
         }
-        error.into_open_failure(&self.session.access, action).into()
+        error.into_open_failure(&self.connection.access, action).into()
     }
 
     fn last_crawl(&self, last: &LastCrawlInfo) -> LastCrawl {
@@ -215,7 +225,7 @@ impl GlueCrawler {
     /// Reads the types of the columns, unless a crawl of this run has. Without them no change is reported.
     async fn note_types(&self) {
         if self.types().is_none() {
-            let found = tables::find(&self.session.client(), &self.settings).await;
+            let found = tables::find(&self.connection.client(), &self.settings).await;
             *self.types() = Some(found.unwrap_or_default().types);
         }
     }
@@ -226,7 +236,7 @@ impl GlueCrawler {
 
     /// Where the log of a crawl is; other servers than AWS's own do not write one.
     fn log_of(&self, last: &LastCrawlInfo) -> String {
-        if self.session.access.is_other_server() {
+        if self.connection.access.is_other_server() {
             return String::new();
         }
         let group = last.log_group().unwrap_or("/aws-glue/crawlers");
@@ -252,11 +262,11 @@ impl CrawlApi for GlueCrawler {
     async fn start(&self) -> Result<bool, AwsError> {
         self.note_types().await;
         let start = || async {
-            let start = self.session.client().start_crawler().name(&self.settings.config.crawler);
+            let start = self.connection.client().start_crawler().name(&self.settings.config.crawler);
             start.send().await.map_err(AwsError::from)
         };
         let started = start().await;
-        let started = if self.session.reload_after_denial(&started).await { start().await } else { started };
+        let started = if self.reload_after_denial(&started).await { start().await } else { started };
         match started {
             Ok(_) => Ok(true),
             Err(error) if error.is("CrawlerRunningException") => Ok(false),
@@ -265,7 +275,7 @@ impl CrawlApi for GlueCrawler {
     }
 
     async fn tables(&self) -> Result<Vec<String>, AwsError> {
-        let tables = tables::find(&self.session.client(), &self.settings).await?;
+        let tables = tables::find(&self.connection.client(), &self.settings).await?;
         let before = self.types().replace(tables.types.clone()).unwrap_or_default();
         tables::warn_of_types(&before, &tables.types);
         let tables = tables.lines;
@@ -287,8 +297,14 @@ impl CrawlApi for GlueCrawler {
     }
 
     fn error(&self, error: AwsError) -> Error {
-        error.into_error(&self.session.access)
+        error.into_error(&self.connection.access)
     }
+}
+
+fn client(access: &Access) -> Client {
+    let mut config = aws_sdk_glue::config::Builder::from(&access.config);
+    config.set_endpoint_url(access.endpoint.clone());
+    Client::from_conf(config.build())
 }
 
 /// When a crawl has started, on the clock of this process.

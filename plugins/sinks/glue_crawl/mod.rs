@@ -3,7 +3,6 @@
 mod crawler;
 mod options;
 mod scheduler;
-mod session;
 mod settings;
 mod tables;
 
@@ -20,9 +19,8 @@ use serde::Deserialize;
 use self::crawler::GlueCrawler;
 use self::options::{Folder, check_schedule};
 use self::scheduler::CrawlScheduler;
-use self::session::Session;
 use self::settings::CrawlerSettings;
-use crate::shared::aws::{AccessOptions, Endpoint, Role, RoleArn};
+use crate::shared::aws::{Access, AccessOptions, Endpoint, Role, RoleArn};
 
 runner_core::register! { Plugin::sink::<GlueCrawlConfig>("glue_crawl").example(
 r#"type = "glue_crawl"
@@ -165,8 +163,8 @@ struct GlueCrawl {
 impl Sink for GlueCrawl {
     async fn open(&mut self) -> Result<(), Failure> {
         let config = &self.settings.config;
-        let session = Session::open(self.access.clone()).await?;
-        let crawler = GlueCrawler::open(session, Arc::clone(&self.settings)).await?;
+        let access = Box::pin(Access::load("Glue", &self.access)).await?;
+        let crawler = GlueCrawler::open(access, self.access.clone(), Arc::clone(&self.settings)).await?;
         let (every, timeout) = (config.every.unless_zero(), config.timeout.unless_zero());
         self.scheduler = Some(CrawlScheduler::new(crawler, every, timeout, Arc::clone(&self.gauges)));
         Ok(())

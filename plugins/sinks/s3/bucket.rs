@@ -1,8 +1,7 @@
 //! The bucket: stores one object for each record.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock, PoisonError, RwLock};
-use std::time::Duration;
+use std::sync::{Arc, OnceLock};
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use aws_sdk_s3::Client;
@@ -11,28 +10,20 @@ use aws_sdk_s3::operation::get_object::GetObjectOutput;
 use aws_sdk_s3::primitives::ByteStream;
 use bytes::Bytes;
 use runner_core::{Failure, Name, Record};
-use tokio::sync::Mutex;
-use tokio::time::Instant;
 use tracing::warn;
 
 use super::condition::Condition;
 use super::incarnation::{Incarnations, KeyConflict, metadata};
 use super::options::tagging;
 use super::{Overwrite, S3Config, letter_overwrite};
-use crate::shared::aws::{Access, AccessOptions, AwsError, Cause, arn_needs_aws, timeouts};
+use crate::shared::aws::{Access, AccessOptions, AwsError, Cause, ReloadingClient, arn_needs_aws, timeouts};
 
 /// A bucket, and how objects are written to it.
 pub(super) struct Bucket {
     pub(super) config: Arc<S3Config>,
-    pub(super) access: Access,
-    /// What `access` was made from.
-    options: AccessOptions,
+    pub(super) connection: ReloadingClient<Client>,
     /// The tags of every object.
     tagging: Option<String>,
-    /// Replaced when the credentials are reloaded.
-    client: RwLock<Client>,
-    /// When the credentials were reloaded last.
-    reloaded: Mutex<Option<Instant>>,
     /// Whether a later dead letter about the same record replaces the earlier one.
     replaces_dead_letters: bool,
     /// Whether conditional writes are known to work.
@@ -45,9 +36,6 @@ pub(super) struct Bucket {
     /// The incarnations that numbered the records of this run.
     incarnations: Incarnations,
 }
-
-/// How often credentials are reloaded at most.
-const RELOAD_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The content of the record's object.
 pub(super) fn body_of(record: &Record) -> Result<Bytes> {
@@ -68,18 +56,21 @@ impl Bucket {
         if config.bucket.starts_with("arn:") && is_path_style(&access, &config) {
             bail!(arn_needs_aws(&config.bucket));
         }
-        Ok(Bucket { options, ..Bucket::new(access, config, replaces_dead_letters) })
+        Ok(Bucket::new(access, options, config, replaces_dead_letters))
     }
 
-    pub(super) fn new(access: Access, config: Arc<S3Config>, replaces_dead_letters: bool) -> Bucket {
+    pub(super) fn new(
+        access: Access,
+        options: AccessOptions,
+        config: Arc<S3Config>,
+        replaces_dead_letters: bool,
+    ) -> Bucket {
+        let of_client = Arc::clone(&config);
         Bucket {
-            client: RwLock::new(client(&access, &config)),
-            options: AccessOptions::default(),
             tagging: tagging(&config.tags),
             condition: Condition::new(!access.is_other_server() || !is_conditional(&config)),
+            connection: ReloadingClient::new(access, options, move |access| client(access, &of_client)),
             config,
-            access,
-            reloaded: Mutex::default(),
             replaces_dead_letters,
             has_stored: AtomicBool::new(false),
             first_source: OnceLock::new(),
@@ -88,23 +79,11 @@ impl Bucket {
     }
 
     pub(super) fn client(&self) -> Client {
-        self.client.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.connection.client()
     }
 
-    /// Loads the credentials again, after a denial: the SDK reads a profile once and caches
-    /// credentials without an expiry time, so it does not see that the user has logged in again.
-    pub(super) async fn reload_credentials(&self) {
-        let Ok(mut reloaded) = self.reloaded.try_lock() else { return };
-        if reloaded.is_some_and(|at| at.elapsed() < RELOAD_INTERVAL) {
-            return;
-        }
-        match Access::load("S3", &self.options).await {
-            Ok(access) => {
-                *self.client.write().unwrap_or_else(PoisonError::into_inner) = client(&access, &self.config);
-            }
-            Err(error) => warn!("reloading the AWS credentials: {error:#}"),
-        }
-        *reloaded = Some(Instant::now());
+    pub(super) fn access(&self) -> &Access {
+        &self.connection.access
     }
 
     /// Checks that the bucket exists and that the credentials may use it, as far as possible without writing.

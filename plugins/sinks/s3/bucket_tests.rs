@@ -65,8 +65,8 @@ async fn put(bucket: &Bucket, body: &'static str) -> Result<(), Failure> {
 /// A server that has not shown yet that it keeps conditions.
 fn unchecked(responses: impl Into<Vec<String>>) -> Bucket {
     let server = server(responses);
-    let (access, config) = (server.access.clone(), Arc::clone(&server.config));
-    Bucket::new(access, config, false)
+    let (access, config) = (server.access().clone(), Arc::clone(&server.config));
+    Bucket::new(access, AccessOptions::default(), config, false)
 }
 
 /// The list of the objects whose names begin with the key `0`.

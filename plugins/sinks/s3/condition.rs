@@ -128,7 +128,7 @@ impl Bucket {
                  objects that have other content, which `overwrite = \"same\"` (the default) rules out. Use a newer \
                  version of the server, or no proxy that removes the header; or set `overwrite = \"always\"` to write \
                  without this protection",
-                self.access.location(),
+                self.access().location(),
                 self.config.bucket
             ))),
         }

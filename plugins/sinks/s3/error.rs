@@ -24,7 +24,7 @@ impl Bucket {
     pub(super) async fn put_error(&self, action: &str, key: &str, error: AwsError) -> Failure {
         let (is_denied, is_from_proxy) = (error.is_denied(), error.is_from_proxy());
         if is_denied && self.has_stored() {
-            self.reload_credentials().await;
+            self.connection.reload().await;
         }
         let is_transient = error.is_transient()
             // Two writes of the same object at the same time.
@@ -35,20 +35,20 @@ impl Bucket {
         let is_about_the_object = error.is("KeyTooLongError") || error.is("EntityTooLarge");
         let unsupported = if self.has_stored() { None } else { unsupported(&error, &self.config) };
         let error = if let Some(options) = unsupported {
-            let location = self.access.location();
+            let location = self.access().location();
             return Failure::fatal(self.about(
                 action,
                 key,
                 anyhow!(error).context(format!("{location} does not support {options}")),
             ));
         } else if is_from_proxy {
-            let (status, location) = (error.status, self.access.location());
+            let (status, location) = (error.status, self.access().location());
             anyhow!(error).context(format!(
                 "HTTP status {status} without an S3 error code: most likely from a proxy or a load balancer before \
                  {location}, or from a server that is not S3"
             ))
         } else {
-            self.explain(&error).unwrap_or_else(|| error.into_error(&self.access))
+            self.explain(&error).unwrap_or_else(|| error.into_error(self.access()))
         };
         let error = self.about(action, key, error);
         if is_transient {
@@ -67,7 +67,7 @@ impl Bucket {
     pub(super) fn open_error(&self, error: AwsError) -> Failure {
         let action = || format!("opening s3://{}", self.config.bucket);
         let explained = self.explain(&error).map(Failure::fatal);
-        explained.unwrap_or_else(|| error.into_open_failure(&self.access, &action()))
+        explained.unwrap_or_else(|| error.into_open_failure(self.access(), &action()))
     }
 
     pub(super) fn about(&self, action: &str, key: &str, error: Error) -> Error {
@@ -76,33 +76,33 @@ impl Bucket {
 
     /// Advice for an error whose own message is not enough.
     fn explain(&self, error: &AwsError) -> Option<Error> {
-        let (bucket, region) = (&self.config.bucket, &self.access.region);
+        let (bucket, region) = (&self.config.bucket, &self.access().region);
         let message = error.message().to_ascii_lowercase();
         if error.is("AccessControlListNotSupported") {
             return Some(anyhow!(
                 "{error}; the bucket `{bucket}` has no ACLs (its objects belong to its owner anyway): leave out `acl`"
             ));
         }
-        if message.contains("required") && message.contains("checksum") && self.access.is_other_server() {
+        if message.contains("required") && message.contains("checksum") && self.access().is_other_server() {
             return Some(anyhow!(
                 "{error}; the bucket needs a checksum with every object, as buckets with Object Lock do, and to servers \
                  other than AWS's own none is sent by default: set AWS_REQUEST_CHECKSUM_CALCULATION=when_supported"
             ));
         }
-        if message.contains("checksum") && self.access.is_other_server() && !error.is("BadDigest") {
+        if message.contains("checksum") && self.access().is_other_server() && !error.is("BadDigest") {
             return Some(anyhow!(
                 "{error}; {} does not know the checksums of newer clients: set AWS_REQUEST_CHECKSUM_CALCULATION=\
                  when_required, the default for servers other than AWS's own",
-                self.access.location()
+                self.access().location()
             ));
         }
         if error.is("NoSuchBucket") || (error.status == 404 && !error.is("NoSuchKey")) {
-            let endpoint = self.access.endpoint.as_ref();
+            let endpoint = self.access().endpoint.as_ref();
             let endpoint = endpoint.map(|url| format!(" --endpoint-url {url}")).unwrap_or_default();
             return Some(anyhow!(
                 "there is no bucket `{bucket}` ({}): create it with `aws s3 mb s3://{bucket} --region \
                  {region}{endpoint}`, or set `bucket` to another one",
-                self.access.location()
+                self.access().location()
             ));
         }
         match &error.cause {

@@ -13,7 +13,7 @@ pub(super) fn config(key: &str) -> S3Config {
 
 pub(super) fn bucket(url: String, key: &str) -> Bucket {
     let access = Access::to_test_server("S3", url);
-    let mut bucket = Bucket::new(access, Arc::new(config(key)), false);
+    let mut bucket = Bucket::new(access, AccessOptions::default(), Arc::new(config(key)), false);
     bucket.condition = Condition::new(true);
     bucket
 }

@@ -6,7 +6,6 @@ use wiremock::{Mock, MockServer, ResponseTemplate};
 
 use super::super::tests::settings;
 use super::*;
-use crate::shared::aws::Access;
 
 /// A server with one response for each operation: a status and JSON.
 async fn glue(responses: &[(&str, u16, Value)]) -> MockServer {
@@ -26,7 +25,8 @@ async fn open(server: &MockServer, update: bool) -> Result<GlueCrawler> {
 
 async fn open_with(server: &MockServer, options: &Value) -> Result<GlueCrawler> {
     let settings = Arc::new(settings(options));
-    GlueCrawler::open(Session::new(Access::to_test_server("Glue", server.uri())), settings).await
+    let access = Access::to_test_server("Glue", server.uri());
+    GlueCrawler::open(access, AccessOptions::default(), settings).await
 }
 
 fn crawler(path: &str, last: &Value) -> Value {
@@ -137,7 +137,7 @@ async fn failed_crawl_has_its_reason_and_log() {
     let failure = crawler.status().await.unwrap().last_crawl.unwrap().failure.unwrap();
     assert!(failure.contains("FAILED: Access Denied") && failure.contains("s3:GetObject"), "{failure}");
     assert!(!failure.contains("aws logs"), "another server writes no log there: {failure}");
-    crawler.session.access.endpoint = None;
+    crawler.connection.access.endpoint = None;
     let failure = crawler.status().await.unwrap().last_crawl.unwrap().failure.unwrap();
     assert!(
         failure.contains("aws logs tail /aws-glue/crawlers --log-stream-names stock-market-crawler"),
