@@ -36,6 +36,7 @@ mod pipeline_tests_routes;
 mod pipeline_tests_states;
 #[cfg(test)]
 mod pipeline_tests_transactions;
+mod resume;
 mod sink;
 mod source;
 #[cfg(test)]

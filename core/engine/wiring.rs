@@ -11,23 +11,20 @@ use super::RunOptions;
 use super::ack_tracker::AckTracker;
 use super::chain::{ChainTask, Stage};
 use super::control::{Control, RunFailure};
-use super::entry_allocator::EntryAllocator;
 use super::node::{Node, RejectsTo};
 use super::open::open;
 use super::outputs::{Outputs, channel};
+use super::resume::{Resume, resume, resume_states};
 use super::sink::SinkTask;
 use super::source::SourceTask;
 use super::transaction_gate::TransactionGate;
 use crate::batch::Batch;
-use crate::checkpoint::{Checkpoint, Checkpoints, Folder, checkpoints};
 use crate::in_flight::InFlight;
 use crate::pipeline::{Component, Pipeline};
 use crate::pipeline_options::RetryLimits;
 use crate::plugin::{Built, Kind};
 use crate::position::Start;
-use crate::saved_state::{SavedState, SourceStates};
 use crate::sink::Sink;
-use crate::source::Replay;
 use crate::stop::Flow;
 
 /// The tasks of a pipeline, and what has become of the records of each source.
@@ -49,11 +46,6 @@ struct Wire {
     gate: Option<Arc<TransactionGate>>,
     /// Whether a sink has stored what comes in.
     follows_sink: bool,
-}
-
-struct Resume {
-    entries: EntryAllocator,
-    start: Start,
 }
 
 /// Opens every component and starts the tasks; `None` if the run was stopped meanwhile.
@@ -107,16 +99,9 @@ pub(super) async fn wire(
             }
             Built::Transform(transform) => {
                 let is_linear = transform.outputs().is_empty() && consumers[0].len() == 1;
-                let stage = Stage { node, transform, is_stopped: false };
-                match chains.iter_mut().find(|chain| component.inputs == [chain.last] && chain.is_linear) {
-                    Some(chain) => {
-                        chain.stages.push(stage);
-                        (chain.outputs, chain.last, chain.is_linear) = (outputs, index, is_linear);
-                    }
-                    None => {
-                        chains.push(Chain { stages: vec![stage], inbox, outputs, last: index, is_linear });
-                    }
-                }
+                let stages = vec![Stage { node, transform, is_stopped: false }];
+                let chain = Chain { stages, inbox, outputs, last: index, is_linear };
+                add_chain(chain, &component.inputs, &mut chains);
             }
             Built::Sink(sink) => {
                 let outputs = outputs.swap_remove(0);
@@ -142,6 +127,17 @@ struct Chain {
     last: usize,
     /// Whether the last stage has one output, and only one component takes its input from it.
     is_linear: bool,
+}
+
+/// Adds a chain of one transform, or adds this transform to the chain before it.
+fn add_chain(mut chain: Chain, inputs: &[usize], chains: &mut Vec<Chain>) {
+    match chains.iter_mut().find(|before| inputs == [before.last] && before.is_linear) {
+        Some(before) => {
+            before.stages.append(&mut chain.stages);
+            (before.outputs, before.last, before.is_linear) = (chain.outputs, chain.last, chain.is_linear);
+        }
+        None => chains.push(chain),
+    }
 }
 
 /// Connects the components with channels, and reads the checkpoints of the sources.
@@ -183,101 +179,6 @@ fn gates(components: &[Component]) -> Vec<Option<Arc<TransactionGate>>> {
         }
     }
     gates
-}
-
-/// Where each component resumes, if it is a source whose records the engine counts.
-fn resume(pipeline: &Pipeline, from_start: bool) -> Result<Vec<Option<Resume>>, RunFailure> {
-    let failed = |component: &str| {
-        let component = component.to_owned();
-        move |error: anyhow::Error| RunFailure { component, failure: error.into() }
-    };
-    let folder = if pipeline.keeps_checkpoints() {
-        let state = &pipeline.state;
-        let folder = Folder::open(&state.path, pipeline.checkpoints).map_err(failed("data_dir"))?;
-        if pipeline.checkpoints == Checkpoints::Saved
-            && let Err(error) = state.link_aliases()
-        {
-            tracing::warn!("another way to the pipeline file may not find {}: {error}", state.path.display());
-        }
-        Some(Arc::new(folder))
-    } else {
-        None
-    };
-    let resumes = pipeline.components.iter().map(|component| {
-        let (Built::Source(source), Some(folder)) = (&component.built, &folder) else { return Ok(None) };
-        let replay = source.replay();
-        if replay == Replay::External {
-            return Ok(None);
-        }
-        let mut fresh = Checkpoint::new(&pipeline.name, &component.name, component.plugin, source.identity());
-        fresh.folder = Some(pipeline.state.base());
-        let migrate = |saved: Checkpoint| pipeline.state.moved_here(saved).migrated_to(source.as_ref());
-        let resumed = EntryAllocator::resume(Arc::clone(folder), fresh, migrate, replay, from_start);
-        let (entries, start) = resumed.map_err(failed(&component.name))?;
-        if entries.is_new() && !from_start {
-            warn_of_others(pipeline, &component.name);
-        }
-        Ok(Some(Resume { entries, start }))
-    });
-    resumes.collect()
-}
-
-/// Gives the transforms the states that are saved with the positions of the sources before them.
-fn resume_states(components: &[Component], resumes: &mut [Option<Resume>]) -> Result<(), RunFailure> {
-    // For each component the transforms with a state that its records reach, itself included.
-    let mut reached: Vec<Vec<(String, Arc<dyn SavedState>)>> = vec![Vec::new(); components.len()];
-    // Every component comes after its inputs.
-    for (index, component) in components.iter().enumerate().rev() {
-        if let Built::Transform(transform) = &component.built {
-            reached[index].extend(transform.saved_state().map(|state| (component.name.clone(), state)));
-        }
-        let states = std::mem::take(&mut reached[index]);
-        for &input in &component.inputs {
-            for (name, state) in &states {
-                if reached[input].iter().all(|(known, _)| known != name) {
-                    reached[input].push((name.clone(), Arc::clone(state)));
-                }
-            }
-        }
-        if let Some(Some(resume)) = resumes.get_mut(index) {
-            let resumed = resume.entries.resume_states(SourceStates::new(index, states));
-            resumed
-                .map_err(|error| RunFailure { component: component.name.clone(), failure: error.into() })?;
-        }
-    }
-    Ok(())
-}
-
-/// Names the checkpoints that a source without one may have been meant to continue: those of sources that the file no
-/// longer has, and those in other folders.
-fn warn_of_others(pipeline: &Pipeline, component: &str) {
-    let is_component = |name: &str| pipeline.components.iter().any(|other| other.name == name);
-    let unused = checkpoints(&pipeline.state.path).unwrap_or_default().into_iter();
-    let unused = unused.filter(|checkpoint| !is_component(&checkpoint.component));
-    let unused: Vec<String> = unused
-        .map(|checkpoint| format!("`{}` (next entry {})", checkpoint.component, checkpoint.next_entry))
-        .collect();
-    if !unused.is_empty() {
-        tracing::warn!(
-            component,
-            "no checkpoint of `{component}`, so it is read from the beginning, and its entry numbers start at 0; there are \
-             checkpoints of sources that the file does not have: {}. To continue one of them, stop this run, and give the \
-             source that name",
-            unused.join(", ")
-        );
-    }
-    let others = pipeline.state.elsewhere(component);
-    if !others.is_empty() {
-        tracing::warn!(
-            component,
-            "no checkpoint in {}, so `{component}` is read from the beginning, and its entry numbers start at 0; other \
-             checkpoints of pipeline `{}` are in {}. To continue from one of them, stop this run, and set `data_dir` \
-             or move the files of that folder",
-            pipeline.state.path.display(),
-            pipeline.name,
-            others.join(", ")
-        );
-    }
 }
 
 /// Lets the sources restart with new entry numbers that have found other records than they had left.
