@@ -93,6 +93,10 @@ struct Opened {
     ended: oneshot::Receiver<()>,
 }
 
+/// How long a request to the cluster may take.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+/// The debug context in which librdkafka logs the ids of topics.
+const DEBUG_TOPIC_IDS: &str = "metadata";
 /// How long leaving the group may take; after it the group waits for the session timeout.
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(15);
 

@@ -13,8 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use self::start_time::StartTime;
 pub(super) use self::topics::Topics;
-use super::recreated::topic_ids;
-use super::{Kafka, Settings};
+use super::{DEBUG_TOPIC_IDS, Kafka, Settings};
 use crate::shared::kafka::with_connection_options;
 
 with_connection_options! {
@@ -167,8 +166,8 @@ impl KafkaSourceConfig {
                 config.set("group.instance.id", instance);
             }
         })?;
-        let debug = client.get("debug").map(|given| format!("{given},{}", topic_ids::DEBUG));
-        client.set("debug", debug.unwrap_or_else(|| topic_ids::DEBUG.into()));
+        let debug = client.get("debug").map(|given| format!("{given},{DEBUG_TOPIC_IDS}"));
+        client.set("debug", debug.unwrap_or_else(|| DEBUG_TOPIC_IDS.into()));
         client.set_log_level(RDKafkaLogLevel::Debug);
         Ok(client)
     }

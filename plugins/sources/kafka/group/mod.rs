@@ -13,8 +13,8 @@ use rdkafka::{ClientContext, Offset, TopicPartitionList};
 use runner_core::Failure;
 use tracing::{info, warn};
 
+pub(super) use self::start_offsets::find_out_of_range;
 use self::start_offsets::{StartOffset, StartOffsets, older_alone};
-pub(super) use self::start_offsets::{TIMEOUT, find_out_of_range};
 use super::assignment::{AssignedPartition, Assignment, Partition};
 use super::recreated::log_ends::LogEnds;
 use super::recreated::topic_ids::TopicIds;

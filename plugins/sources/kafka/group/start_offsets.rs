@@ -12,7 +12,7 @@ use runner_core::{Error, Failure, Name};
 use tracing::warn;
 
 use super::super::assignment::{AssignedPartition, Assignment, Partition};
-use super::super::{Client, Reset, Settings, Stop};
+use super::super::{Client, REQUEST_TIMEOUT, Reset, Settings, Stop};
 use crate::shared::kafka::{is_denied, is_outage};
 
 /// The start of one partition.
@@ -67,7 +67,6 @@ pub(in super::super) struct StartOffsets {
     has_succeeded: AtomicBool,
 }
 
-pub(in super::super) const TIMEOUT: Duration = Duration::from_secs(10);
 /// For requests that are repeated anyway.
 const SHORT_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -142,13 +141,13 @@ impl StartOffsets {
         if partitions.count() == 0 {
             return Ok(Ok(Vec::new()));
         }
-        let committed = client.committed_offsets(partitions.clone(), TIMEOUT)?;
+        let committed = client.committed_offsets(partitions.clone(), REQUEST_TIMEOUT)?;
         committed.elements().iter().try_for_each(|it| it.error())?;
         // Before the offsets by time: a record that arrives in between is behind the end.
         let watermarks = committed
             .elements()
             .iter()
-            .map(|it| client.fetch_watermarks(it.topic(), it.partition(), TIMEOUT))
+            .map(|it| client.fetch_watermarks(it.topic(), it.partition(), REQUEST_TIMEOUT))
             .collect::<KafkaResult<Vec<(i64, i64)>>>()?;
         let by_time = offsets_by_time(client, &committed, settings)?;
         let mut starts = Vec::with_capacity(partitions.count());
@@ -241,10 +240,10 @@ impl StartOffsets {
             return Ok(());
         }
         let mut found = BTreeMap::new();
-        for topic in settings.topics.find(client, TIMEOUT)? {
-            let metadata = client.fetch_metadata(Some(&topic), TIMEOUT)?;
+        for topic in settings.topics.find(client, REQUEST_TIMEOUT)? {
+            let metadata = client.fetch_metadata(Some(&topic), REQUEST_TIMEOUT)?;
             for partition in metadata.topics().iter().flat_map(|topic| topic.partitions()) {
-                let (_, high) = client.fetch_watermarks(&topic, partition.id(), TIMEOUT)?;
+                let (_, high) = client.fetch_watermarks(&topic, partition.id(), REQUEST_TIMEOUT)?;
                 found.insert((topic.clone(), partition.id()), high);
             }
         }
@@ -274,7 +273,7 @@ fn offsets_by_time(
     if times.count() == 0 {
         return Ok(HashMap::new());
     }
-    let found = client.offsets_for_times(times, TIMEOUT)?;
+    let found = client.offsets_for_times(times, REQUEST_TIMEOUT)?;
     found.elements().iter().try_for_each(|it| it.error())?;
     Ok(found.to_topic_map())
 }
@@ -323,7 +322,9 @@ pub(in super::super) fn find_out_of_range(
     for assigned in assignment.partitions() {
         let Partition { topic, number } = assigned.partition;
         let position = assigned.position(&positions);
-        let Ok((low, high)) = client.fetch_watermarks(topic.as_str(), number, TIMEOUT) else { continue };
+        let Ok((low, high)) = client.fetch_watermarks(topic.as_str(), number, REQUEST_TIMEOUT) else {
+            continue;
+        };
         if position < low || position > high {
             return out_of_range(settings, assigned.partition, position, low, high);
         }

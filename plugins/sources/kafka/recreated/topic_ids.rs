@@ -14,11 +14,7 @@ use runner_core::Error;
 use tracing::warn;
 
 use super::super::assignment::AssignedPartition;
-use super::super::group::TIMEOUT;
-use super::super::{Client, Settings};
-
-/// The debug context of librdkafka that logs the ids.
-pub(in super::super) const DEBUG: &str = "metadata";
+use super::super::{Client, REQUEST_TIMEOUT, Settings};
 
 /// The ids of the topics that the client has seen.
 #[derive(Debug, Default)]
@@ -93,13 +89,13 @@ pub(in super::super) fn restart(
 fn commit_beginning(client: &Client, topic: &str, partitions: &[AssignedPartition]) -> Result<(), Error> {
     let mut beginning = TopicPartitionList::new();
     let n_partitions = client
-        .fetch_metadata(Some(topic), TIMEOUT)?
+        .fetch_metadata(Some(topic), REQUEST_TIMEOUT)?
         .topics()
         .first()
         .map_or(0, |topic| topic.partitions().len());
     let numbers = partitions.iter().map(|it| it.partition.number);
     for number in numbers.filter(|&number| usize::try_from(number).is_ok_and(|it| it < n_partitions)) {
-        let (low, _) = client.fetch_watermarks(topic, number, TIMEOUT)?;
+        let (low, _) = client.fetch_watermarks(topic, number, REQUEST_TIMEOUT)?;
         beginning.add_partition_offset(topic, number, Offset::Offset(low))?;
     }
     if beginning.count() > 0 {
