@@ -7,11 +7,12 @@ use std::fmt;
 use std::num::NonZeroU16;
 use std::time::Duration;
 
+use anyhow::anyhow;
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use runner_core::{Error, Result};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, de};
@@ -153,76 +154,80 @@ impl Topic {
 
     /// Creates the topic; false if another client has created it.
     async fn create(&self, layout: &Layout, advertised: Option<&str>) -> Result<bool> {
-        let (name, at) = (&self.name, &self.bootstrap_servers);
-        let partitions = layout.partitions.map_or(-1, |n| n.get().into());
-        let replicas = layout.replication_factor.map_or(-1, |n| n.get().into());
         let mut settings: BTreeMap<&str, String> =
             layout.config.iter().map(|(name, value)| (name, value.to_owned())).collect();
         if self.is_dead_letter {
             settings.entry(CLEANUP).or_insert_with(|| "delete".into());
         }
+        match self.create_with_fallbacks(layout, &mut settings).await? {
+            Ok(()) => {
+                info!("created topic `{}`", self.name);
+                Ok(true)
+            }
+            Err(Code::TopicAlreadyExists) => Ok(false),
+            Err(code) => Err(self.not_created(code, &settings, advertised).await?),
+        }
+    }
+
+    /// Creates the topic, if necessary without what some clusters do not accept.
+    async fn create_with_fallbacks(
+        &self,
+        layout: &Layout,
+        settings: &mut BTreeMap<&str, String>,
+    ) -> Result<Result<(), Code>> {
+        let partitions = layout.partitions.map_or(-1, |n| n.get().into());
+        let replicas = layout.replication_factor.map_or(-1, |n| n.get().into());
         let is_own_limit = self.is_dead_letter && !settings.contains_key(MAX_BYTES);
         if is_own_limit {
             settings.insert(MAX_BYTES, LETTER_MAX_BYTES.to_string());
         }
         let options = self.admin_options();
-        let mut created = self.try_create(partitions, replicas, &settings, &options).await?;
-        if is_own_limit
-            && matches!(
-                created,
-                Err(RDKafkaErrorCode::InvalidConfig
-                    | RDKafkaErrorCode::PolicyViolation
-                    | RDKafkaErrorCode::InvalidRequest)
-            )
-        {
+        let mut created = self.try_create(partitions, replicas, settings, &options).await?;
+        if is_own_limit && created.is_err_and(rejects_size_limit) {
             // Some clusters limit it.
             settings.remove(MAX_BYTES);
-            created = self.try_create(partitions, replicas, &settings, &options).await?;
+            created = self.try_create(partitions, replicas, settings, &options).await?;
         }
-        if matches!(
-            created,
-            Err(RDKafkaErrorCode::InvalidPartitions
-                | RDKafkaErrorCode::InvalidReplicationFactor
-                | RDKafkaErrorCode::UnsupportedVersion
-                | RDKafkaErrorCode::UnsupportedFeature)
-        ) && (partitions < 0 || replicas < 0)
-        {
+        if created.is_err_and(needs_explicit_counts) && (partitions < 0 || replicas < 0) {
             // Brokers before 2.4 do not have defaults.
-            created = self.try_create(partitions.max(1), replicas.max(1), &settings, &options).await?;
+            created = self.try_create(partitions.max(1), replicas.max(1), settings, &options).await?;
         }
-        match created {
-            Ok(()) => {
-                info!("created topic `{name}`");
-                Ok(true)
-            }
-            Err(RDKafkaErrorCode::TopicAlreadyExists) => Ok(false),
-            Err(RDKafkaErrorCode::InvalidConfig) => {
-                let wrong = self.wrong_settings(&settings).await?;
-                anyhow::bail!(
+        Ok(created)
+    }
+
+    /// The error for a topic that the cluster does not create.
+    async fn not_created(
+        &self,
+        code: Code,
+        settings: &BTreeMap<&str, String>,
+        advertised: Option<&str>,
+    ) -> Result<Error> {
+        let (name, at) = (&self.name, &self.bootstrap_servers);
+        Ok(match code {
+            Code::InvalidConfig => {
+                let wrong = self.wrong_settings(settings).await?;
+                anyhow!(
                     "the cluster at {at} does not create topic `{name}`: it does not accept {wrong} in \
                      `create_topic.config`; check name and value: times are milliseconds, sizes are bytes"
                 )
             }
-            Err(code) if is_outage(code) => {
-                if let Some(error) = advertised.and_then(|it| misadvertised(at, it, "")) {
-                    return Err(error);
-                }
-                Err(unreachable(format!("creating topic `{name}` at {at}: {code}")))
-            }
-            Err(code) if is_denied(code) => Err(self.refused(format!(
+            code if is_outage(code) => advertised
+                .and_then(|it| misadvertised(at, it, ""))
+                .unwrap_or_else(|| unreachable(format!("creating topic `{name}` at {at}: {code}"))),
+            code if is_denied(code) => self.refused(format!(
                 "the cluster at {at} does not let this user create it ({code}): create it, or grant the user Create on the \
                  topic"
-            ))),
-            Err(RDKafkaErrorCode::InvalidTopic) => Err(self.collides().await),
-            Err(RDKafkaErrorCode::PolicyViolation) => Err(self.refused(format!(
+            )),
+            Code::InvalidTopic => self.collides().await,
+            Code::PolicyViolation => self.refused(format!(
                 "the policy for new topics of the cluster at {at} refuses it: create it, or ask the administrator which \
                  names, partitions and replicas the policy allows"
-            ))),
-            Err(code) => anyhow::bail!(
+            )),
+            code => anyhow!(
                 "the cluster at {at} does not create topic `{name}` ({code}): \
                  create it, or set `create_topic = {{ partitions = …, replication_factor = … }}`"
             ),
-        }
+        })
     }
 
     fn refused(&self, reason: String) -> Error {
@@ -250,7 +255,7 @@ impl Topic {
         let options = self.admin_options().validate_only(true);
         for (&name, value) in settings {
             let tried = self.try_create(-1, -1, &BTreeMap::from([(name, value.clone())]), &options).await?;
-            wrong.extend((tried == Err(RDKafkaErrorCode::InvalidConfig)).then(|| format!("`{name}`")));
+            wrong.extend((tried == Err(Code::InvalidConfig)).then(|| format!("`{name}`")));
         }
         Ok(if wrong.is_empty() { "the settings".to_owned() } else { wrong.join(", ") })
     }
@@ -261,7 +266,7 @@ impl Topic {
         replicas: i32,
         config: &BTreeMap<&str, String>,
         options: &AdminOptions,
-    ) -> Result<Result<(), RDKafkaErrorCode>> {
+    ) -> Result<Result<(), Code>> {
         let new = NewTopic::new(&self.name, partitions, TopicReplication::Fixed(replicas));
         let new = config.iter().fold(new, |new, (name, value)| new.set(name, value));
         let admin = self.admin()?;
@@ -336,6 +341,22 @@ impl Topic {
         let timeout = Some(self.timeout);
         AdminOptions::new().request_timeout(timeout).operation_timeout(timeout)
     }
+}
+
+/// Whether a cluster may answer so because it limits the size of records.
+fn rejects_size_limit(code: Code) -> bool {
+    matches!(code, Code::InvalidConfig | Code::PolicyViolation | Code::InvalidRequest)
+}
+
+/// Whether a cluster may answer so because it has no default for the numbers of partitions and replicas.
+fn needs_explicit_counts(code: Code) -> bool {
+    matches!(
+        code,
+        Code::InvalidPartitions
+            | Code::InvalidReplicationFactor
+            | Code::UnsupportedVersion
+            | Code::UnsupportedFeature
+    )
 }
 
 /// Drops a client on another thread: this blocks for its poll, 100 ms.
