@@ -62,7 +62,7 @@ pub struct BatchLimits {
     #[serde(with = "as_time")]
     #[schemars(with = "HumanDuration")]
     pub timeout: Duration,
-    /// Bytes of records in flight in the pipeline, client queues included. One
+    /// Bytes of the bodies of records in flight, as they were read, client queues included. One
     /// more batch is always accepted.
     #[serde(with = "as_size")]
     #[schemars(with = "ByteSize")]
