@@ -21,7 +21,7 @@ use crate::summary::count;
 /// How many lines that are not dead letters are shown.
 const SHOWN_ERRORS: u64 = 10;
 
-/// How many letters one table has, so that the memory does not grow with their number.
+/// How many letters one table has, so that a table of many letters does not fill the memory.
 const ROWS: usize = 10_000;
 
 pub(super) fn list(arguments: &DlqListArguments, common: &Common) -> Exit {
