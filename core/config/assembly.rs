@@ -1,5 +1,6 @@
 //! Builds the components that a file describes, each after its inputs.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -20,7 +21,7 @@ use crate::checkpoint::Checkpoints;
 use crate::diagnostics::{Diagnostic, OtherFile};
 use crate::error::{OptionError, OptionErrors};
 use crate::pipeline::{Component, DEAD_LETTER, Pipeline, keep_checkpoints};
-use crate::pipeline_options::PipelineOptions;
+use crate::pipeline_options::{BatchLimits, PipelineOptions, RetryLimits};
 use crate::plugin::{Built, Kind};
 use crate::progress::{Counters, Gauges};
 use crate::redaction::Redaction;
@@ -101,184 +102,236 @@ impl Assembly<'_> {
         load: &LoadContext,
     ) -> Result<(Pipeline, Vec<Diagnostic>), Vec<Diagnostic>> {
         let Assembly { path, source, top, named, options, dead_letter } = self;
-        let name = top.name(path);
-        let mut errors = Vec::new();
-        let mut warnings = Vec::new();
-        let mut options: Vec<Option<ComponentOptions>> = options.into_iter().map(Some).collect();
-        let folder = folder_of(path);
-        let batch = top.options.batch;
-        let retry = top.options.retry;
-        let context = |component: &str| BuildContext {
-            pipeline: name.clone(),
-            component: component.to_owned(),
-            folder: folder.clone(),
-            batch,
-            retry,
-            gauges: Arc::new(Gauges::default()),
-            upstream: Upstream::default(),
-            is_dead_letter: false,
-            warnings: Warnings::default(),
+        let TopLevel { options: top_options, spans, .. } = &top;
+        let mut builder = Builder {
+            source,
+            pipeline: top.name(path),
+            folder: folder_of(path),
+            batch: top_options.batch,
+            retry: top_options.retry,
+            errors: Vec::new(),
+            warnings: Vec::new(),
         };
-        let mut components: Vec<Option<Component>> = Vec::new();
-        let mut numbered_by: Vec<Vec<String>> = Vec::new();
-        let mut shown = Vec::new();
-        let mut is_sink = Vec::new();
-        let branched = graph::branched(&order);
-        for Placed { index, inputs } in order {
-            let Named { name: component, kind, at, inputs: input_names } = &named[index];
-            let Some(options) = options[index].take() else { continue };
-            let location = |input: &usize| components[*input].as_ref()?.sink()?.location();
-            let locations = inputs.iter().filter_map(location).collect();
-            let mut numbering: Vec<String> =
-                inputs.iter().flat_map(|input| &numbered_by[*input]).cloned().collect();
-            numbering.sort_unstable();
-            numbering.dedup();
-            shown.push(Shown {
-                component: format!("`{}.{component}` ({})", kind.section(), options.plugin),
-                at,
-                source,
-                spans: options.spans.clone(),
-                redaction: options.redaction.clone(),
-            });
-            numbered_by.push(numbering.clone());
-            let has_branches = branched[components.len()];
-            let upstream = Upstream { counting_sources: numbering, locations, has_branches };
-            let context = BuildContext { upstream, ..context(component) };
-            // What a component needs to know about a sink before it is not known if that has failed.
-            let has_failed_sink = |input: &usize| is_sink[*input] && components[*input].is_none();
-            let read = inputs.iter().zip(input_names).map(|(input, name)| {
-                let found = outputs::output_index(components[*input].as_ref(), name);
-                found.unwrap_or_else(|error| {
-                    errors.push(*error);
-                    0
-                })
-            });
-            let input_outputs = read.collect();
-            let built = if inputs.iter().any(has_failed_sink) {
-                None
-            } else {
-                build(options, context, inputs, shown.last(), &mut errors, &mut warnings)
-            };
-            is_sink.push(*kind == Kind::Sink);
-            if let (Some(Built::Source(source)), Some(own)) =
-                (built.as_ref().map(|it| &it.built), numbered_by.last_mut())
-                && source.replay() != Replay::External
-            {
-                own.push(component.clone());
-            }
-            components.push(built.map(|built| Component { input_outputs, ..built }));
+        let built = builder.build_components(order, &named, options);
+        let dead_letter = dead_letter.and_then(|it| builder.build_dead_letter(it, &built));
+        if !builder.errors.is_empty() {
+            return Err(builder.errors);
         }
-        let dead_letter = dead_letter.and_then(|DeadLetter { options, at }| {
-            let mut numbering: Vec<String> = numbered_by.into_iter().flatten().collect();
-            numbering.sort_unstable();
-            numbering.dedup();
-            let upstream = Upstream { counting_sources: numbering, ..Upstream::default() };
-            let context = BuildContext { is_dead_letter: true, upstream, ..context(DEAD_LETTER) };
-            let shown = Shown {
-                component: format!("`[{DEAD_LETTER}]` ({})", options.plugin),
-                at: &at,
-                source,
-                spans: options.spans.clone(),
-                redaction: options.redaction.clone(),
-            };
-            let built = build(options, context, Vec::new(), Some(&shown), &mut errors, &mut warnings)?;
-            let refused = transaction::refuse(&built)
-                .into_iter()
-                .chain(crawled::refuse(&built, components.iter().flatten()))
-                .chain(loops::refuse(&built, components.iter().flatten()));
-            errors.extend(refused.flat_map(|error| shown.diagnostics(&error)));
-            if built.sink().is_some_and(|sink| !sink.stores_records()) {
-                let message = format!(
-                    "`{}` stores nothing, so rejected records would be lost; use `file`, `s3`, `kafka` or `console`",
-                    built.plugin
-                );
-                errors.extend(shown.diagnostics(&OptionError::new("type", message)));
-            }
-            Some(built)
-        });
-        if !errors.is_empty() {
-            return Err(errors);
+        let built = built.into_iter().filter_map(|it| Some((it.component?, it.shown)));
+        let (mut components, shown): (Vec<Component>, Vec<Shown>) = built.unzip();
+        builder.connect(&mut components, &shown);
+        let tests = TestCases { tests: &top_options.tests, spans };
+        builder.errors.extend(tests.check_built(&mut components));
+        let state = builder.find_state(load, top_options.data_dir.as_deref(), &components);
+        if !builder.errors.is_empty() {
+            return Err(builder.errors);
         }
-        let mut components: Vec<Component> = components.into_iter().flatten().collect();
-        for (sink, error) in transaction::join(&mut components) {
-            errors.extend(shown[sink].diagnostics(&error));
-        }
-        for (sink, error) in crawled::connect(&mut components) {
-            errors.extend(shown[sink].diagnostics(&error));
-        }
-        for Loop { sink, why, is_endless } in loops::find(&components) {
-            let found = shown[sink].diagnostics(&why).into_iter();
-            if is_endless {
-                errors.extend(found);
-            } else {
-                warnings.extend(found.map(|it| Diagnostic { is_warning: true, ..it }));
-            }
-        }
-        let tests = TestCases { tests: &top.options.tests, spans: &top.spans };
-        errors.extend(tests.check_built(&mut components));
-        let state =
-            find_state_folder::find(load, top.options.data_dir.as_deref(), &folder, &name)
-                // No folder is needed by a pipeline that keeps no checkpoint.
-                .or_else(|message| {
-                    if keep_checkpoints(&components) { Err(message) } else { Ok(StateFolder::default()) }
-                })
-                .map_err(|message| errors.push(Diagnostic::of_file(message)));
-        match state {
-            Ok(state) if errors.is_empty() => {
-                let pipeline = Pipeline {
-                    name,
-                    file: path.to_owned(),
-                    state,
-                    warnings: None,
-                    batch,
-                    retry,
-                    components,
-                    dead_letter,
-                    checkpoints: Checkpoints::Saved,
-                    stores_nothing: false,
-                    tests: top.options.tests,
-                };
-                Ok((pipeline, warnings))
-            }
-            _ => Err(errors),
-        }
+        let pipeline = Pipeline {
+            name: builder.pipeline,
+            file: path.to_owned(),
+            state,
+            warnings: None,
+            batch: builder.batch,
+            retry: builder.retry,
+            components,
+            dead_letter,
+            checkpoints: Checkpoints::Saved,
+            stores_nothing: false,
+            tests: top.options.tests,
+        };
+        Ok((pipeline, builder.warnings))
     }
 }
 
-fn build(
-    options: ComponentOptions,
-    context: BuildContext,
-    inputs: Vec<usize>,
-    shown: Option<&Shown>,
-    errors: &mut Vec<Diagnostic>,
-    warnings: &mut Vec<Diagnostic>,
-) -> Option<Component> {
-    let gauges = Arc::clone(&context.gauges);
-    let is_dead_letter = context.is_dead_letter;
-    let built = (options.build)(&context);
-    for warning in context.warnings.take() {
-        let found = shown.iter().flat_map(|shown| shown.diagnostics(&warning));
-        warnings.extend(found.map(|it| Diagnostic { is_warning: true, ..it }));
+/// Builds the components, and collects what is wrong with them.
+struct Builder<'a> {
+    /// The text of the file.
+    source: &'a str,
+    /// The name of the pipeline.
+    pipeline: String,
+    folder: PathBuf,
+    batch: BatchLimits,
+    retry: RetryLimits,
+    errors: Vec<Diagnostic>,
+    warnings: Vec<Diagnostic>,
+}
+
+/// One component of `sources`, `transforms` or `sinks`.
+struct BuiltComponent<'a> {
+    /// `None` if it has errors.
+    component: Option<Component>,
+    shown: Shown<'a>,
+    is_sink: bool,
+    /// The sources that number its records, sorted.
+    numbered_by: Vec<String>,
+}
+
+impl<'a> Builder<'a> {
+    fn build_components(
+        &mut self,
+        order: Vec<Placed>,
+        named: &'a [Named],
+        options: Vec<ComponentOptions>,
+    ) -> Vec<BuiltComponent<'a>> {
+        let mut options: Vec<Option<ComponentOptions>> = options.into_iter().map(Some).collect();
+        let branched = graph::branched(&order);
+        let mut all = Vec::new();
+        for (Placed { index, inputs }, has_branches) in order.into_iter().zip(branched) {
+            let Some(options) = options[index].take() else { continue };
+            let built = self.build_component(&named[index], options, inputs, has_branches, &all);
+            all.push(built);
+        }
+        all
     }
-    match built {
-        Ok(built) => Some(Component {
+
+    /// Builds one component; `before` are those that may be its inputs.
+    fn build_component(
+        &mut self,
+        named: &'a Named,
+        options: ComponentOptions,
+        inputs: Vec<usize>,
+        has_branches: bool,
+        before: &[BuiltComponent],
+    ) -> BuiltComponent<'a> {
+        let Named { name, kind, at, inputs: input_names } = named;
+        let senders = || inputs.iter().map(|&input| &before[input]);
+        let locations = senders().filter_map(|it| it.component.as_ref()?.sink()?.location()).collect();
+        let mut numbered_by = without_repeats(senders().flat_map(|it| &it.numbered_by));
+        let upstream = Upstream { counting_sources: numbered_by.clone(), locations, has_branches };
+        let context = BuildContext { upstream, ..self.context(name) };
+        let label = format!("`{}.{name}` ({})", kind.section(), options.plugin);
+        let shown = Shown::new(label, at, self.source, &options);
+        let mut input_outputs = Vec::new();
+        for (sender, name) in senders().zip(input_names) {
+            let found = outputs::output_index(sender.component.as_ref(), name);
+            input_outputs.push(found.unwrap_or_else(|error| {
+                self.errors.push(*error);
+                0
+            }));
+        }
+        // What a component needs to know about a sink before it is not known if that has failed.
+        let has_failed_sink = senders().any(|it| it.is_sink && it.component.is_none());
+        let built = if has_failed_sink { None } else { self.build(options, context, &shown) };
+        let component = built.map(|built| Component { inputs, input_outputs, ..built });
+        if let Some(Built::Source(source)) = component.as_ref().map(|it| &it.built)
+            && source.replay() != Replay::External
+        {
+            numbered_by.push(name.clone());
+        }
+        BuiltComponent { component, shown, is_sink: *kind == Kind::Sink, numbered_by }
+    }
+
+    fn build_dead_letter(&mut self, dead_letter: DeadLetter, others: &[BuiltComponent]) -> Option<Component> {
+        let DeadLetter { options, at } = dead_letter;
+        let counting_sources = without_repeats(others.iter().flat_map(|it| &it.numbered_by));
+        let upstream = Upstream { counting_sources, ..Upstream::default() };
+        let context = BuildContext { is_dead_letter: true, upstream, ..self.context(DEAD_LETTER) };
+        let label = format!("`[{DEAD_LETTER}]` ({})", options.plugin);
+        let shown = Shown::new(label, &at, self.source, &options);
+        let built = self.build(options, context, &shown)?;
+        let others = others.iter().filter_map(|it| it.component.as_ref());
+        let refused = transaction::refuse(&built)
+            .into_iter()
+            .chain(crawled::refuse(&built, others.clone()))
+            .chain(loops::refuse(&built, others));
+        self.errors.extend(refused.flat_map(|error| shown.diagnostics(&error)));
+        if built.sink().is_some_and(|sink| !sink.stores_records()) {
+            let message = format!(
+                "`{}` stores nothing, so rejected records would be lost; use `file`, `s3`, `kafka` or `console`",
+                built.plugin
+            );
+            self.errors.extend(shown.diagnostics(&OptionError::new("type", message)));
+        }
+        Some(built)
+    }
+
+    /// Builds one component, without its inputs.
+    fn build(
+        &mut self,
+        options: ComponentOptions,
+        context: BuildContext,
+        shown: &Shown,
+    ) -> Option<Component> {
+        let gauges = Arc::clone(&context.gauges);
+        let is_dead_letter = context.is_dead_letter;
+        let built = (options.build)(&context);
+        for warning in context.warnings.take() {
+            self.warnings.extend(shown.warnings(&warning));
+        }
+        let built = built.map_err(|error| self.errors.extend(shown.diagnostics(&error))).ok()?;
+        Some(Component {
             name: context.component,
             plugin: options.plugin,
-            inputs,
+            inputs: Vec::new(),
             input_outputs: Vec::new(),
             built,
             gauges,
             counters: Arc::new(Counters::default()),
             is_dead_letter,
-        }),
-        Err(error) => {
-            errors.extend(shown.iter().flat_map(|shown| shown.diagnostics(&error)));
-            None
+        })
+    }
+
+    fn context(&self, component: &str) -> BuildContext {
+        BuildContext {
+            pipeline: self.pipeline.clone(),
+            component: component.to_owned(),
+            folder: self.folder.clone(),
+            batch: self.batch,
+            retry: self.retry,
+            gauges: Arc::new(Gauges::default()),
+            upstream: Upstream::default(),
+            is_dead_letter: false,
+            warnings: Warnings::default(),
         }
+    }
+
+    /// Tells components about each other, and finds what does not fit together.
+    fn connect(&mut self, components: &mut [Component], shown: &[Shown]) {
+        let mut errors = transaction::join(components);
+        errors.extend(crawled::connect(components));
+        for (sink, error) in errors {
+            self.errors.extend(shown[sink].diagnostics(&error));
+        }
+        for Loop { sink, why, is_endless } in loops::find(components) {
+            if is_endless {
+                self.errors.extend(shown[sink].diagnostics(&why));
+            } else {
+                self.warnings.extend(shown[sink].warnings(&why));
+            }
+        }
+    }
+
+    /// The folder of the checkpoints, which a pipeline without checkpoints does not need.
+    fn find_state(
+        &mut self,
+        load: &LoadContext,
+        data_dir: Option<&str>,
+        components: &[Component],
+    ) -> StateFolder {
+        let found = find_state_folder::find(load, data_dir, &self.folder, &self.pipeline);
+        found.unwrap_or_else(|message| {
+            if keep_checkpoints(components) {
+                self.errors.push(Diagnostic::of_file(message));
+            }
+            StateFolder::default()
+        })
     }
 }
 
-impl Shown<'_> {
+fn without_repeats<'a>(names: impl Iterator<Item = &'a String>) -> Vec<String> {
+    names.collect::<BTreeSet<_>>().into_iter().cloned().collect()
+}
+
+impl<'a> Shown<'a> {
+    fn new(component: String, at: &'a Range<usize>, source: &'a str, options: &ComponentOptions) -> Self {
+        let (spans, redaction) = (options.spans.clone(), options.redaction.clone());
+        Shown { component, at, source, spans, redaction }
+    }
+
+    fn warnings(&self, warning: &Error) -> impl Iterator<Item = Diagnostic> {
+        self.diagnostics(warning).into_iter().map(|it| Diagnostic { is_warning: true, ..it })
+    }
+
     fn diagnostics(&self, error: &Error) -> Vec<Diagnostic> {
         match error.downcast_ref::<OptionErrors>() {
             Some(several) => several.iter().map(|error| self.diagnostic(error)).collect(),
