@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use anyhow::Context as _;
+use rdkafka::ClientConfig;
 use runner_core::{BuildContext, Error, OptionError, OptionErrors, Result, Sink, SinkConfig, Warnings};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -125,66 +126,14 @@ impl SinkConfig for KafkaSinkConfig {
     fn build(self, context: &BuildContext) -> Result<Box<dyn Sink>> {
         let mut errors = Vec::new();
         let topic = topic_template(&self.topic).map_err(|error| errors.push(error)).ok();
-        for (option, field) in [("key_field", &self.key_field), ("timestamp_field", &self.timestamp_field)] {
-            if field.as_deref() == Some("") {
-                errors.push(OptionError::new(option, "name a field, or leave the option out"));
-            }
-        }
-        if context.is_dead_letter && topic.as_ref().is_some_and(|topic| topic.literal().is_none()) {
-            let message = "a dead letter has no fields of the record, and `runner dlq` reads one topic: write a fixed name";
-            errors.push(OptionError::new("topic", message));
-        }
-        if context.is_dead_letter
-            && let CreateTopic::Yes(layout) = &self.create_topic
-            && layout.is_compacted()
-        {
-            let message = "`cleanup.policy` must be `delete` for dead letters: all letters of a component have the same \
-                           key, so a compacted topic would keep only the last";
-            errors.push(OptionError::new("create_topic.config", message));
-        }
-        errors.extend(check_without_fields("headers", &self.headers).err());
-        if let Some(name) = self.headers.keys().find(|name| is_entry_header(name)) {
-            let message = format!("the sink itself writes `{name}`, with the entry number of the record");
-            errors.push(OptionError::new("headers", message));
-        }
-        let key = match (&self.key_field, &self.key) {
-            (Some(_), Some(_)) => {
-                errors.push(OptionError::new("key", "set either `key` or `key_field`"));
-                None
-            }
-            (Some(field), None) => Some(Template::field(field, "key_field")),
-            (None, Some(key)) => {
-                let template = key_template(key, &context.warnings);
-                template.map_err(|message| errors.push(OptionError::new("key", message))).ok()
-            }
-            (None, None) => None,
-        };
+        errors.extend(self.check_options(topic.as_ref(), context.is_dead_letter));
+        let key = self.key(&context.warnings).map_err(|error| errors.push(error)).ok().flatten();
         // After a crash, consumers that read only committed records wait this long.
         let transaction_timeout = (self.delivery == Delivery::ExactlyOnce).then(|| {
             let given = self.librdkafka_options.get("transaction.timeout.ms");
             given.and_then(|millis| millis.parse().ok()).unwrap_or(60_000)
         });
-        let config = self.connection(&RESERVED).client_config(context, |config| {
-            config.set("acks", "all").set("enable.idempotence", "true");
-            config.set("compression.type", format!("{:?}", self.compression).to_lowercase());
-            // The client retries without a limit (0): it would count the time in its queue, so the sink limits the
-            // retries. With transactions the client limits them, since a transaction has a timeout.
-            let timeout = transaction_timeout.map_or(0, |at_most: u128| {
-                let timeout = context.retry.timeout.map_or(at_most, |timeout| timeout.as_millis().max(1));
-                timeout.min(at_most)
-            });
-            config.set("message.timeout.ms", timeout.min(i32::MAX as u128).to_string());
-            // A topic that was deleted must not be created again, empty.
-            config.set("allow.auto.create.topics", "false");
-            // The partitioner of Java clients, for equal keys in equal partitions.
-            config.set("partitioner", "murmur2_random");
-            config.set("linger.ms", LINGER).set("batch.num.messages", "100000");
-            // The pipeline limits the bytes in flight.
-            config.set("queue.buffering.max.messages", "0");
-            // `open` raises it when it knows the maximum size of a record.
-            let kbytes = (context.batch.in_flight >> 10).clamp(1, i32::MAX as usize);
-            config.set("queue.buffering.max.kbytes", kbytes.to_string());
-        });
+        let config = self.client_settings(context, transaction_timeout);
         let config = OptionErrors::with(errors, config)?;
         let topics = Topics::new(topic.context("an invalid topic is an error")?);
         let timestamp = self.timestamp_field.as_deref().map(TimestampField::new);
@@ -207,6 +156,77 @@ impl SinkConfig for KafkaSinkConfig {
             has_warned_of_rows: AtomicBool::new(false),
             requires_keys: AtomicBool::new(false),
         }))
+    }
+}
+
+impl KafkaSinkConfig {
+    /// What is wrong with the options, except for the templates.
+    fn check_options(&self, topic: Option<&Template>, is_dead_letter: bool) -> Vec<Error> {
+        let mut errors = Vec::new();
+        for (option, field) in [("key_field", &self.key_field), ("timestamp_field", &self.timestamp_field)] {
+            if field.as_deref() == Some("") {
+                errors.push(OptionError::new(option, "name a field, or leave the option out"));
+            }
+        }
+        if is_dead_letter && topic.is_some_and(|topic| topic.literal().is_none()) {
+            let message = "a dead letter has no fields of the record, and `runner dlq` reads one topic: write a fixed name";
+            errors.push(OptionError::new("topic", message));
+        }
+        if is_dead_letter
+            && let CreateTopic::Yes(layout) = &self.create_topic
+            && layout.is_compacted()
+        {
+            let message = "`cleanup.policy` must be `delete` for dead letters: all letters of a component have the same \
+                           key, so a compacted topic would keep only the last";
+            errors.push(OptionError::new("create_topic.config", message));
+        }
+        errors.extend(check_without_fields("headers", &self.headers).err());
+        if let Some(name) = self.headers.keys().find(|name| is_entry_header(name)) {
+            let message = format!("the sink itself writes `{name}`, with the entry number of the record");
+            errors.push(OptionError::new("headers", message));
+        }
+        errors
+    }
+
+    /// The key of a record, if an option describes it.
+    fn key(&self, warnings: &Warnings) -> Result<Option<Template>> {
+        match (&self.key_field, &self.key) {
+            (Some(_), Some(_)) => Err(OptionError::new("key", "set either `key` or `key_field`")),
+            (Some(field), None) => Ok(Some(Template::field(field, "key_field"))),
+            (None, Some(key)) => {
+                key_template(key, warnings).map(Some).map_err(|message| OptionError::new("key", message))
+            }
+            (None, None) => Ok(None),
+        }
+    }
+
+    /// The settings of the client library. The timeout of a transaction is in milliseconds.
+    fn client_settings(
+        &self,
+        context: &BuildContext,
+        transaction_timeout: Option<u128>,
+    ) -> Result<ClientConfig> {
+        self.connection(&RESERVED).client_config(context, |config| {
+            config.set("acks", "all").set("enable.idempotence", "true");
+            config.set("compression.type", format!("{:?}", self.compression).to_lowercase());
+            // The client retries without a limit (0): it would count the time in its queue, so the sink limits the
+            // retries. With transactions the client limits them, since a transaction has a timeout.
+            let timeout = transaction_timeout.map_or(0, |at_most| {
+                let timeout = context.retry.timeout.map_or(at_most, |timeout| timeout.as_millis().max(1));
+                timeout.min(at_most)
+            });
+            config.set("message.timeout.ms", timeout.min(i32::MAX as u128).to_string());
+            // A topic that was deleted must not be created again, empty.
+            config.set("allow.auto.create.topics", "false");
+            // The partitioner of Java clients, for equal keys in equal partitions.
+            config.set("partitioner", "murmur2_random");
+            config.set("linger.ms", LINGER).set("batch.num.messages", "100000");
+            // The pipeline limits the bytes in flight.
+            config.set("queue.buffering.max.messages", "0");
+            // `open` raises it when it knows the maximum size of a record.
+            let kbytes = (context.batch.in_flight >> 10).clamp(1, i32::MAX as usize);
+            config.set("queue.buffering.max.kbytes", kbytes.to_string());
+        })
     }
 }
 
