@@ -107,6 +107,13 @@ fn show_lines(place: &str, lines: impl Iterator<Item = Result<Line>>, out: &mut 
         print_message(&format!("{place} has no dead letters{other}"));
         return Ok(is_valid);
     }
+    let summary = summary(reasons, n_repeats);
+    is_stdout_open(write!(out, "{table}\n{summary}").and_then(|()| out.flush()))?;
+    Ok(is_valid)
+}
+
+/// How many letters have each reason, the most frequent one first.
+fn summary(reasons: BTreeMap<(String, String), u64>, n_repeats: u64) -> String {
     let mut reasons: Vec<_> = reasons.into_iter().collect();
     reasons.sort_by_key(|(_, n_letters)| std::cmp::Reverse(*n_letters));
     let mut text: String = reasons
@@ -119,8 +126,7 @@ fn show_lines(place: &str, lines: impl Iterator<Item = Result<Line>>, out: &mut 
             count(n_repeats)
         );
     }
-    is_stdout_open(write!(out, "{table}\n{text}").and_then(|()| out.flush()))?;
-    Ok(is_valid)
+    text
 }
 
 fn new_table() -> Table {
