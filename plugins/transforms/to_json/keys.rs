@@ -83,24 +83,7 @@ pub(super) fn rename(json: &[u8], out: &mut Vec<u8>, known: &mut KnownNames) -> 
             let end = json_text::end_of_string(json, at);
             match open.last_mut() {
                 Some(Open { used: Some(used), level: of_object }) if is_key => {
-                    let key = &json[at..end];
-                    // Letters, digits and underscores need no escapes.
-                    out.push(b'"');
-                    level = if let Some((renamed, inner)) = known.find(*of_object, key) {
-                        used.add(renamed)?;
-                        out.extend_from_slice(renamed.name.as_bytes());
-                        inner
-                    } else {
-                        let original: String = serde_json::from_slice(key)
-                            .context("the body is not JSON: a key contains an incomplete surrogate pair")?;
-                        let renamed = Renamed::of(&original);
-                        used.add(&renamed)?;
-                        out.extend_from_slice(renamed.name.as_bytes());
-                        let (inner, other) = known.add(*of_object, key, &renamed);
-                        same.extend(other);
-                        inner
-                    };
-                    out.push(b'"');
+                    level = rename_key(&json[at..end], *of_object, used, out, known, &mut same)?;
                 }
                 _ => out.extend_from_slice(&json[at..end]),
             }
@@ -124,6 +107,36 @@ pub(super) fn rename(json: &[u8], out: &mut Vec<u8>, known: &mut KnownNames) -> 
         at += 1;
     }
     Ok(same)
+}
+
+/// Appends the key of an object with its new name; returns the level of the objects in its value.
+fn rename_key(
+    key: &[u8],
+    level: Level,
+    used: &mut UsedNames,
+    out: &mut Vec<u8>,
+    known: &mut KnownNames,
+    same: &mut Vec<SameName>,
+) -> Result<Level> {
+    // Letters, digits and underscores need no escapes.
+    let mut write = |name: &str| {
+        out.push(b'"');
+        out.extend_from_slice(name.as_bytes());
+        out.push(b'"');
+    };
+    if let Some((renamed, inner)) = known.find(level, key) {
+        used.add(renamed)?;
+        write(&renamed.name);
+        return Ok(inner);
+    }
+    let original: String = serde_json::from_slice(key)
+        .context("the body is not JSON: a key contains an incomplete surrogate pair")?;
+    let renamed = Renamed::of(&original);
+    used.add(&renamed)?;
+    write(&renamed.name);
+    let (inner, other) = known.add(level, key, &renamed);
+    same.extend(other);
+    Ok(inner)
 }
 
 #[cfg(test)]
