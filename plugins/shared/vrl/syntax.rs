@@ -79,26 +79,9 @@ impl Walk {
                 self.expression(*operation.2, depth, false)
             }
             Expr::Assignment(assignment) => {
-                let assigned = match assignment.into_inner() {
-                    Assignment::Single { target, op, expr } => {
-                        let end_of_name = end_of_push(&target, &op, &expr).filter(|_| is_unused);
-                        self.target(target, depth)?;
-                        let n_before = self.n_assignments;
-                        self.expression(*expr, depth, false)?;
-                        // An assignment inside of the item may change the list.
-                        if let Some(end) = end_of_name.filter(|_| self.n_assignments == n_before) {
-                            self.edits.push(append::edit(span.start(), end));
-                        }
-                        Ok(())
-                    }
-                    Assignment::Infallible { ok, err, expr, .. } => {
-                        self.target(ok, depth)?;
-                        self.target(err, depth)?;
-                        self.expression(*expr, depth, false)
-                    }
-                };
+                self.assignment(assignment.into_inner(), span, depth, is_unused)?;
                 self.n_assignments += 1;
-                assigned
+                Ok(())
             }
             Expr::Query(query) => self.query(query.into_inner(), span, depth),
             Expr::FunctionCall(call) => self.call(call.into_inner(), depth),
@@ -111,6 +94,33 @@ impl Walk {
             }
             Expr::Return(result) => self.expression(*result.into_inner().expr, depth, false),
             Expr::Literal(_) | Expr::Variable(_) | Expr::Break(_) => Ok(()),
+        }
+    }
+
+    fn assignment(
+        &mut self,
+        assignment: Assignment,
+        span: Span,
+        depth: usize,
+        is_unused: bool,
+    ) -> Result<(), Refused> {
+        match assignment {
+            Assignment::Single { target, op, expr } => {
+                let end_of_name = end_of_push(&target, &op, &expr).filter(|_| is_unused);
+                self.target(target, depth)?;
+                let n_before = self.n_assignments;
+                self.expression(*expr, depth, false)?;
+                // An assignment inside of the item may change the list.
+                if let Some(end) = end_of_name.filter(|_| self.n_assignments == n_before) {
+                    self.edits.push(append::edit(span.start(), end));
+                }
+                Ok(())
+            }
+            Assignment::Infallible { ok, err, expr, .. } => {
+                self.target(ok, depth)?;
+                self.target(err, depth)?;
+                self.expression(*expr, depth, false)
+            }
         }
     }
 
