@@ -6,6 +6,7 @@ mod watch;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use anyhow::anyhow;
 use rdkafka::consumer::{CommitMode, Consumer as _};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::BorrowedMessage;
@@ -233,30 +234,22 @@ impl Reader {
         if error.rdkafka_error_code().is_some_and(is_missing) && self.unsubscribe_from_deleted() {
             return;
         }
-        let topics = self.settings.topics.to_string();
-        let at = &self.settings.bootstrap_servers;
+        let (topics, at) = (&self.settings.topics, &self.settings.bootstrap_servers);
         let fatal = |error: Error| self.assignment.fail(Failure::fatal(error));
         let Some(code) = error.rdkafka_error_code() else { return fatal(Error::new(error.clone())) };
         let reason = self.errors.last().map_or_else(|| code.to_string(), |(_, reason)| reason);
         if matches!(error, KafkaError::MessageConsumptionFatal(_)) {
-            return fatal(anyhow::anyhow!("the Kafka client cannot continue to read {topics}: {reason}"));
+            return fatal(anyhow!("the Kafka client cannot continue to read {topics}: {reason}"));
         }
-        let denied = || {
-            anyhow::anyhow!(
-                "the cluster at {at} denies reading {topics} as group `{}`: {reason} ({code}); \
-                 grant the user Read on the topics and on the group",
-                self.settings.group_id,
-            )
-        };
         match classify(code, self.has_read) {
             Class::Unreachable => {
                 self.unreachable_since.get_or_insert_with(Instant::now);
             }
             Class::Transient if is_denied(code) || code == RDKafkaErrorCode::Unknown => {
                 let error = if is_denied(code) {
-                    denied()
+                    self.denied(code, &reason)
                 } else {
-                    anyhow::anyhow!("reading {topics} at {at}: {reason} ({code})")
+                    anyhow!("reading {topics} at {at}: {reason} ({code})")
                 };
                 self.last_error = Some(Instant::now());
                 self.assignment.fail(Failure::transient(error));
@@ -265,24 +258,34 @@ impl Reader {
                 warn!("no poll for `max.poll.interval.ms`: the consumer has left the group and joins again");
             }
             Class::Transient => warn!("reading {topics}: {reason}; the client retries"),
-            Class::Rejected | Class::Fatal | Class::OutputClosed => fatal(match code {
-                code if is_out_of_range(code) => {
-                    find_out_of_range(&self.client, &self.settings, &self.assignment)
-                }
-                code if is_missing(code) => {
-                    anyhow::anyhow!("one of the topics {topics} is gone from the cluster at {at}: {reason}")
-                }
-                code if is_denied(code) => denied(),
-                code => {
-                    let position = describe_position(&reason, &self.assigned, &self.positions());
-                    let position = if position.is_empty() { topics } else { position };
-                    let advice = advice(code);
-                    anyhow::anyhow!(
-                        "cannot read {position} of the cluster at {at}: {reason} ({code}); {advice}"
-                    )
-                }
-            }),
+            Class::Rejected | Class::Fatal | Class::OutputClosed => fatal(self.fatal_error(code, &reason)),
         }
+    }
+
+    fn denied(&self, code: RDKafkaErrorCode, reason: &str) -> Error {
+        let Settings { topics, bootstrap_servers: at, group_id, .. } = &self.settings;
+        anyhow!(
+            "the cluster at {at} denies reading {topics} as group `{group_id}`: {reason} ({code}); \
+             grant the user Read on the topics and on the group"
+        )
+    }
+
+    /// The error that ends the run.
+    fn fatal_error(&self, code: RDKafkaErrorCode, reason: &str) -> Error {
+        let (topics, at) = (&self.settings.topics, &self.settings.bootstrap_servers);
+        if is_out_of_range(code) {
+            return find_out_of_range(&self.client, &self.settings, &self.assignment);
+        }
+        if is_missing(code) {
+            return anyhow!("one of the topics {topics} is gone from the cluster at {at}: {reason}");
+        }
+        if is_denied(code) {
+            return self.denied(code, reason);
+        }
+        let position = describe_position(reason, &self.assigned, &self.positions());
+        let position = if position.is_empty() { topics.to_string() } else { position };
+        let advice = advice(code);
+        anyhow!("cannot read {position} of the cluster at {at}: {reason} ({code}); {advice}")
     }
 
     /// Commits and leaves the group, so that the other members need not wait for a timeout.
