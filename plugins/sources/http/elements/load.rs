@@ -66,7 +66,7 @@ impl HttpSource {
         let title = loop {
             history.add(self.client.fingerprint(pagination, &request).map_err(HttpError::Fatal)?);
             let is_behind = request.is_numbered() && request.n_pages > 0;
-            let response = match self.request_list_page(pagination, &request).await {
+            let response = match self.request_list_page(list, &request).await {
                 // Some APIs return 404 after the last page.
                 Err(HttpError::NotFound(error)) if is_behind => {
                     let error = self.client.redactor.error(error);
@@ -133,15 +133,18 @@ impl HttpSource {
     /// Sends one request for elements.
     async fn request_list_page(
         &mut self,
-        pagination: Option<&Pagination>,
+        list: &ListRequest,
         request: &PageRequest,
     ) -> Result<Response, HttpError> {
         let method = std::mem::replace(&mut self.client.method, Method::GET);
         let list_body_options = Arc::clone(&self.client.list_body_options);
         let reading = std::mem::replace(&mut self.client.body_options, list_body_options);
-        let response = self.client.request_page(pagination, request).await;
+        let response = self.client.request_page(list.pagination.as_deref(), request).await;
         (self.client.method, self.client.body_options) = (method, reading);
-        response
+        let mut response = response?;
+        // `responses.empty` may name a place that only responses with records have.
+        response.is_empty &= !matches!(list.records.array_start(&response.body), Ok(Some(_)));
+        Ok(response)
     }
 
     fn items_of_list(

@@ -129,3 +129,15 @@ async fn list_that_a_failure_cuts_off_is_not_taken_for_a_whole_one() {
         assert!(read.failure().starts_with("fatal: "), "{read:?}");
     }
 }
+
+#[tokio::test]
+async fn matcher_for_missing_records_does_not_match_a_list_of_elements() {
+    let server = list_server(|| json_response(json!({"list": []}))).await;
+    let prices = |_: &Request| json_response(json!({"data": [1]}));
+    Mock::given(path("/prices")).respond_with(prices).with_priority(1).mount(&server).await;
+    let mut options = options(&server, json!({"type": "page", "param": "page"}));
+    options["records"] = json!("/data");
+    options["responses"] = json!({"empty": [{"missing": "/data"}]});
+    let read = run_once(&server, options).await;
+    assert!(read.error.is_none() && read.bodies == ["1"; 5], "{read:?}");
+}
