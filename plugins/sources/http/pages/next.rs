@@ -262,7 +262,7 @@ fn read_cursor(
 
 /// Whether a JSON text in the place of the next page says that there is none: null or false, also as a text, or empty.
 fn is_end(json: &str) -> bool {
-    let text = json.trim_matches('"');
+    let text = json.trim_matches('"').trim();
     matches!(text, "" | "[]" | "{}")
         || ["null", "none", "false"].iter().any(|end| text.eq_ignore_ascii_case(end))
 }

@@ -91,7 +91,7 @@ async fn next_page_that_is_this_page_names_the_option() {
 
 #[tokio::test]
 async fn next_page_that_is_null_as_text_is_the_end() {
-    for end in ["null", "None", "NONE", "false"] {
+    for end in [" ", "null", "None", "NONE", "false"] {
         for (kind, place) in [("next_url", "next"), ("cursor", "cursor")] {
             let server = serve([json_response(json!({"data": [1, 2], "next": end}))]).await;
             let mut pagination = json!({"type": kind, place: "/next"});
