@@ -10,7 +10,7 @@ use tracing::warn;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::super::json::{ContentHash, Members};
-use super::cursor_value::{CursorValue, Nanos};
+use super::cursor_value::{CursorValue, Nanos, SECOND, now};
 use super::groups::{Group, Groups, KnownRow};
 use super::known_rows::KnownRows;
 use super::named_fields::NamedFields;
@@ -20,6 +20,9 @@ use super::time_window::TimeWindow;
 use super::unchanged::MAX_ROWS;
 use super::value_range::ValueRange;
 use super::{Incremental, Order};
+
+/// Values that are more than this ahead of the clock are local times, or times to come.
+const SKEW: Nanos = 300 * SECOND;
 
 /// What becomes of a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -256,10 +259,14 @@ impl IncrementalFilter {
         }
     }
 
-    /// Whether rows of the pages before may have changed since the walk began, and have a value again that the walk has
-    /// passed. With the newest rows first they come before the first page.
-    fn may_have_missed_changes(&self) -> bool {
-        self.n_pages + usize::from(self.n_rows_on_page > 0) > 1 && self.options.order != Order::NewestFirst
+    /// The position of a group after the walk. Rows of the pages before may have changed since the walk began, and have a
+    /// value again that it has passed. With the newest rows first they come before the first page.
+    fn position(&self, group: &GroupProgress) -> Option<CursorValue> {
+        let has_pages = self.n_pages + usize::from(self.n_rows_on_page > 0) > 1;
+        let is_of_this_clock =
+            || !group.newest.as_ref().is_some_and(|newest| newest.is_later_than(now() + SKEW));
+        let is_settled = has_pages && self.options.order != Order::NewestFirst && is_of_this_clock();
+        if is_settled { group.settled.clone() } else { group.newest.clone() }
     }
 
     fn push(&mut self, group: usize, row: KnownRow) {
@@ -332,9 +339,7 @@ impl IncrementalFilter {
         let mut after = Groups { by_name: self.before.by_name.clone(), begin: None };
         self.known.forget_replaced(&mut after, log.rows.iter().map(|row| row.key));
         for (name, index) in log.groups.iter().zip(0..) {
-            let newest = self.groups.get::<usize>(index).and_then(|group| {
-                if self.may_have_missed_changes() { group.settled.clone() } else { group.newest.clone() }
-            });
+            let newest = self.groups.get::<usize>(index).and_then(|group| self.position(group));
             let rows = rows.remove(name.as_str()).unwrap_or_default();
             if newest.is_some() || !rows.is_empty() {
                 after.by_name.entry(name.clone()).or_default().update(rows, newest, &self.options);

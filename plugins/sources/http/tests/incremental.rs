@@ -285,4 +285,11 @@ async fn row_that_changes_behind_a_walk_is_delivered_by_the_next_one() {
     assert_eq!(bodies[0].len(), 2);
     assert_eq!(bodies[1], [json!({"id": 1, "t": now + 30}).to_string()]);
     assert_eq!(bodies[2], [""; 0]);
+    // Local times are ahead of the clock.
+    let local = now + 32_400;
+    let server = serve([page(1, local - 100), page(2, local), end()]).await;
+    let incremental = json!({"cursor": "t", "key": "id", "start": 0});
+    let options = with(options, &json!({"incremental": incremental, "query": {"from": "{{ since }}"}}));
+    runs(&server, &options, 2).await;
+    assert_eq!(queries(&server).await[3], format!("from={local}&page=1"));
 }
