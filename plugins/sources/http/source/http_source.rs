@@ -314,11 +314,11 @@ impl HttpSource {
                 Err(failure)
             }
             AfterFailure::Later(failure) => {
-                // What was emitted of the walk stays.
-                if let Some((id, snapshot)) = self.position.current.take() {
-                    let mut element = self.position.element(&id);
-                    element.walk = Some(snapshot.save().into());
-                    self.position = self.position.with_element(&id, element);
+                // The walk continues at its page, also if nothing on it was new.
+                if let Some(saved) = walk.interrupted() {
+                    let mut element = self.position.element(&walk.element.id);
+                    element.walk = Some(saved.into());
+                    self.position = self.position.with_element(&walk.element.id, element);
                 }
                 self.state = State::NextElement;
                 failure.map_or(Ok(()), Err)

@@ -267,6 +267,11 @@ impl PageWalk {
         }
     }
 
+    /// What a later walk continues with, unless no page was begun.
+    pub(crate) fn interrupted(&self) -> Option<SavedWalk> {
+        self.has_begun.then(|| self.snapshot().save())
+    }
+
     /// What comes after a page that names the page `next`.
     pub(crate) fn next_step(&mut self, next: Option<PageRequest>, settings: &Settings) -> NextStep {
         let has_moved_pages = self.rows.as_ref().is_some_and(IncrementalFilter::has_moved_pages);

@@ -1,5 +1,7 @@
 //! `for_each`: one walk per element.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use wiremock::matchers::{header, path, query_param};
 
 use super::*;
@@ -174,4 +176,39 @@ async fn list_of_elements_with_unusable_items_is_an_error_with_its_place() {
     assert_contains(&failure, &["`for_each.fields.symbol` names"]);
     let refused = build(&server, options(json!({"file": "/nowhere/symbols.csv"}))).err().unwrap();
     assert!(format!("{refused:#}").contains("`for_each`: reading the elements in"), "{refused:#}");
+}
+
+#[tokio::test]
+async fn walk_without_new_rows_continues_at_the_page_that_failed() {
+    let n_requests = AtomicUsize::new(0);
+    let server = respond(move |request: &Request| {
+        let n_before = n_requests.fetch_add(1, Ordering::Relaxed);
+        // In the first run each of the two walks reads six pages.
+        if n_before >= 12 && n_before.is_multiple_of(3) {
+            return ResponseTemplate::new(500);
+        }
+        let page = number(request, "page").expect("a page");
+        let rows: Vec<Value> = (page..6.min(page + 1)).map(|id| json!({"id": id})).collect();
+        json_response(json!({"data": rows}))
+    })
+    .await;
+    let each = json!({"for_each": {"s": ["A", "B"]}, "query": {"s": "{{ s }}"}});
+    let options = with(page_options(), &each);
+    let first = run_once(&server, options.clone()).await;
+    assert_eq!(first.bodies.len(), 10, "{first:?}");
+    let mut source = build(&server, options).unwrap();
+    source.open(&Start { position: first.position, from_start: false }).await.unwrap();
+    let mut n_failures = 0;
+    loop {
+        match source.next().await {
+            Ok(Next::End) => break,
+            Ok(Next::Idle) => {}
+            Ok(Next::Batch(batch)) => assert!(batch.records().is_empty(), "no row is new"),
+            Err(failure) => {
+                assert!(failure.is_retryable());
+                n_failures += 1;
+                assert!(n_failures < 20, "the walks do not end");
+            }
+        }
+    }
 }
