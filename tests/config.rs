@@ -88,6 +88,10 @@ fn habit_of_other_files_is_told_how_to_write_it() {
         (around("", "encoding = \"C:\\data\"", ""), "use single quotes, as in 'C:\\data\\rows.csv'"),
         (around("", "// a comment", ""), "a comment begins with `#`"),
         (around("", "header: true", ""), "an option is written as `name = value`"),
+        (
+            around("", "", "[transforms.pace]\ntype = \"throttle\"\ninputs = [\"in\"]\nrate = 0.5"),
+            "rate = 1, per = \"2s\"",
+        ),
         (around("[batch]\ndata_dir = \"/srv\"", "", ""), "`data_dir` is an option of the pipeline"),
     ] {
         assert_errors(&file, &[advice]);

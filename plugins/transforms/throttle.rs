@@ -26,8 +26,11 @@ per = "1s""#,
 /// time, without waiting for a batch to fill. Idle time does not allow a burst later.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(extend("x-hints" = {
+    "rate": "a rate below one is written with a longer `per`: one record every 2 seconds is rate = 1, per = \"2s\"",
+}))]
 struct ThrottleConfig {
-    /// The number of records that pass in every `per`.
+    /// The number of records that pass in every `per`: one every 2 seconds is `rate = 1`, `per = "2s"`.
     rate: NonZeroU32,
     /// The time span for `rate`.
     #[serde(default = "one_second")]
