@@ -220,10 +220,10 @@ impl Grammar {
         };
         let start = into.len();
         self.decode_inner(&written[1..], Some(quote), into);
-        // Blanks within the quotes do not count either.
+        // Blanks within the quotes do not count either, nor does a delimiter that is a blank.
         if self.trim {
-            let text = into.split_off(start);
-            into.extend_from_slice(self.trimmed(&text));
+            into.truncate(into.len() - n_blanks_at_end(&into[start..]));
+            into.drain(start..start + n_blanks(&into[start..], b'\n'));
         }
     }
 

@@ -315,4 +315,5 @@ fn text_after_a_closing_quote_ends_the_row_with_its_line() {
 fn delimiter_that_is_a_blank_is_not_trimmed() {
     let tabs = Grammar::new(b'\t', Some(b'"'), None, None, true);
     assert_eq!(read(&tabs, b"a \t\t c\n", &[7]).0, [[&b"a"[..], b"", b"c"]]);
+    assert_eq!(read(&tabs, b"\"\ta\t\"\tb\n", &[7]).0, [[&b"a"[..], b"b"]], "within quotes it is");
 }
