@@ -227,6 +227,16 @@ fn extended_path_list_reads_only_new_files() {
 }
 
 #[test]
+fn pattern_without_a_file_in_a_list_gives_a_warning() {
+    let env = env("n\n1\n", "");
+    set_options(&env, "path = [\"rows.csv\", \"late/*.csv\"]");
+    let warning =
+        ["WARN", "component=\"rows\"", "no file matches `late/*.csv`", "only the other paths are read"];
+    run(&env).assert_code(0).assert_says(&warning);
+    assert_eq!(out(&env), [r#"{"n":1}"#]);
+}
+
+#[test]
 fn removed_unread_row_gives_its_entry_number_to_no_other_row() {
     let mut env = env("", "");
     let server = S3::start();

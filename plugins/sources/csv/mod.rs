@@ -63,7 +63,8 @@ with_dialect_options! {
     struct CsvConfig;
     before {
         /// The file, or a list of files. `*`, `?`, `[a-z]` and `**` match as in a shell; matching files are read in
-        /// the order of their names. Files that appear later or are added to the list are read last. If a path is
+        /// the order of their names. A pattern in a list that matches no file causes a warning; the run ends if no
+        /// path has a file. Files that appear later or are added to the list are read last. If a path is
         /// removed from the list, the source reads from the beginning. `"-"` is standard input, which cannot be read
         /// again: a restart reads only new input, under new entry numbers.
         #[schemars(schema_with = "paths_schema")]

@@ -8,7 +8,7 @@ use std::path::{Component, Path, PathBuf, absolute};
 use anyhow::{Context as _, Result, anyhow, bail};
 use glob::{MatchOptions, Pattern, glob_with};
 use runner_core::{BuildContext, Name};
-use tracing::debug;
+use tracing::{debug, warn};
 
 use super::super::settings::Settings;
 
@@ -39,18 +39,23 @@ fn absolute_patterns(patterns: &[String], context: &BuildContext) -> Vec<String>
 /// Lists the files without duplicates, those of a pattern in the order of their names.
 ///
 /// With `follow` files may come later. Else a missing file is an error unless it is in `known`, the
-/// files of a saved position. So is a pattern that matches neither a file nor a known path.
+/// files of a saved position. A pattern that matches neither a file nor a known path is an error if it is
+/// the only path, or no path has files; else a warning names it.
 pub(crate) fn list(patterns: &[String], settings: &Settings, known: &HashSet<&Path>) -> Result<Vec<PathBuf>> {
     let context = &settings.context;
     let follow = settings.follow;
     let mut files: Vec<PathBuf> = Vec::new();
     let mut listed: HashSet<PathBuf> = HashSet::new();
     let mut same_file: HashSet<(u64, u64)> = known.iter().filter_map(|path| file_id(path)).collect();
+    let mut unmatched = Vec::new();
     for pattern in patterns {
         let path = absolute_path(pattern, context);
         let is_pattern = pattern.contains(['*', '?', '[']) && !path.exists();
-        let found = if is_pattern { expand(pattern, context, known, follow)? } else { vec![path] };
-        for path in found {
+        let found = if is_pattern { expand(pattern, context, known)? } else { Some(vec![path]) };
+        if found.is_none() && !follow {
+            unmatched.push(pattern);
+        }
+        for path in found.unwrap_or_default() {
             // It may come later, or come back.
             if follow && !path.exists() {
                 continue;
@@ -67,6 +72,19 @@ pub(crate) fn list(patterns: &[String], settings: &Settings, known: &HashSet<&Pa
                 files.push(path);
             }
         }
+    }
+    let folder = context.folder.display();
+    for pattern in &unmatched {
+        if unmatched.len() == patterns.len() {
+            bail!(
+                "no file matches `{pattern}` in {folder}: correct it, or leave it out until there is one; \
+                 `follow = true` waits for it"
+            );
+        }
+        warn!(
+            component = context.component,
+            "no file matches `{pattern}` in {folder}: only the other paths are read; correct it if there should be one"
+        );
     }
     Ok(files)
 }
@@ -91,12 +109,8 @@ fn base_folder(context: &BuildContext) -> PathBuf {
     folder
 }
 
-fn expand(
-    pattern: &str,
-    context: &BuildContext,
-    known: &HashSet<&Path>,
-    may_be_none: bool,
-) -> Result<Vec<PathBuf>> {
+/// The files that a pattern matches; `None` if it has never matched one.
+fn expand(pattern: &str, context: &BuildContext, known: &HashSet<&Path>) -> Result<Option<Vec<PathBuf>>> {
     let folder = base_folder(context);
     // The folder itself may contain characters that have a meaning in patterns.
     let folder = Pattern::escape(folder.to_str().context("the folder's name is not UTF-8")?);
@@ -123,13 +137,7 @@ fn expand(
     let has_matched = || {
         Pattern::new(whole).is_ok_and(|whole| known.iter().any(|path| whole.matches_path_with(path, options)))
     };
-    if files.is_empty() && !may_be_none && !has_matched() {
-        bail!(
-            "no file matches `{pattern}` in {}: correct it, or leave it out until there is one; `follow = true` waits for it",
-            context.folder.display()
-        );
-    }
-    Ok(files)
+    Ok((!files.is_empty() || has_matched()).then_some(files))
 }
 
 fn check_readable(path: &Path, pattern: &str, context: &BuildContext) -> Result<()> {

@@ -69,10 +69,20 @@ fn pattern_whose_files_were_all_read_and_deleted_is_accepted() {
         std::fs::remove_file(files.path(name)).unwrap();
     }
     assert_eq!(files.read_after(Some(position.clone())), ok(&[]));
+}
+
+#[test]
+fn pattern_without_a_file_is_an_error_only_if_no_other_path_has_one() {
+    let files = files();
+    let position = files.last_position();
     let files = files.with("path", json!(["last.csv", "a*.csv", "b*.csv"]));
-    files.assert_error(Some(position.clone()), "no file matches `b*.csv` in ", &[]);
+    assert_eq!(files.read().len(), 3);
     files.write("b1.csv", "n\n4\n");
     assert_eq!(files.read_after(Some(position)), ok(&[r#"{"n":4.0}"#]));
+    let files = files.with("path", json!(["c*.csv", "d*.csv"]));
+    files.assert_error(None, "no file matches `c*.csv` in ", &[]);
+    let files = files.with("path", json!(["c.csv", "b*.csv"]));
+    files.assert_error(None, "there is no file c.csv", &[]);
 }
 
 #[test]
