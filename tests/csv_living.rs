@@ -171,6 +171,25 @@ fn followed_file_is_read_across_rotation_and_kill() {
 }
 
 #[test]
+fn followed_file_that_had_no_row_before_a_kill_is_read_after_its_rotation() {
+    let env = env("id\n", "follow = true");
+    let child = env.start(["run", "p.toml"]);
+    wait_until("the checkpoint is written", AT_MOST, || {
+        env.run(["checkpoint", "show", "p.toml"]).stdout.contains("rows.csv")
+    });
+    child.signal(Signal::SIGKILL);
+    drop(child);
+    append(&env, "rows.csv", "1\n");
+    std::fs::rename(env.path("rows.csv"), env.path("rows.csv.1")).expect("renaming");
+    env.write("rows.csv", "id\n2\n");
+    let child = env.start(["run", "p.toml"]);
+    wait_until("both rows arrive", AT_MOST, || out(&env).len() == 2);
+    child.signal(Signal::SIGTERM);
+    child.wait(AT_MOST).assert_code(0);
+    assert_eq!(out(&env), [r#"{"id":1}"#, r#"{"id":2}"#]);
+}
+
+#[test]
 fn many_files_take_time_in_proportion() {
     let seconds = |n_files: u32| {
         let env = env("", "");

@@ -171,7 +171,8 @@ impl CommitLoop {
     }
 
     async fn commit_until_settled(&mut self) -> Result<(), Failure> {
-        let mut write_at: Option<Instant> = None;
+        // A source that waits for its first record has its start in the checkpoint as well.
+        let mut write_at = Some(Instant::now());
         let mut last_write: Option<Instant> = None;
         // What has been delivered and not been committed.
         let mut delivered: Option<Progress> = None;

@@ -1,5 +1,6 @@
 //! Notices that a file is cut or rewritten while it is read.
 
+use std::fmt;
 use std::fs::{File, Metadata};
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
@@ -12,6 +13,18 @@ use super::super::files::{TAIL, bytes_at, last_bytes};
 pub(crate) fn cannot_read_again(message: String) -> Error {
     Failure::fatal(Error::msg(message)).deliver_first().into()
 }
+
+/// The error of a followed file that was cut or written over: the rest of its rows may be in another file by now.
+#[derive(Debug)]
+pub(crate) struct WrittenOver(pub(crate) String);
+
+impl fmt::Display for WrittenOver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for WrittenOver {}
 
 /// What every write to a file changes.
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -23,6 +23,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use runner_core::Name;
 
+pub(super) use self::change_detector::WrittenOver;
 use self::change_detector::{ChangeDetector, cannot_read_again};
 pub(super) use self::resume::Changed;
 use self::stdin::{StandardInput, WaitLimit};
@@ -231,14 +232,13 @@ impl Input {
             Text::Decoded { file, .. } => detector.check(file, (&*file).stream_position()?, &[], 0),
             Text::Stream(_) => Ok(None),
         };
-        match changed.with_context(|| format!("reading {}", self.name))? {
-            None => Ok(()),
-            Some(what) => Err(cannot_read_again(format!(
-                "{} was changed while it was read, after line {}: {what}. No row of the changed part was delivered. \
-                 Write new files under another name and rename them; restore this one, or {REPLACED}",
-                self.name, self.cursor.lines
-            ))),
-        }
+        let Some(what) = changed.with_context(|| format!("reading {}", self.name))? else { return Ok(()) };
+        let message = format!(
+            "{} was changed while it was read, after line {}: {what}. No row of the changed part was delivered. \
+             Write new files under another name and rename them; restore this one, or {REPLACED}",
+            self.name, self.cursor.lines
+        );
+        Err(if self.follow { WrittenOver(message).into() } else { cannot_read_again(message) })
     }
 
     /// Whether the path leads to another file by now, or to none.

@@ -13,7 +13,7 @@ use tracing::{info, warn};
 use self::unfinished::{Unfinished, UnfinishedFiles};
 use super::columns::Columns;
 use super::files;
-use super::input::{IncompleteArchive, Input, MAX_ROW};
+use super::input::{IncompleteArchive, Input, MAX_ROW, WrittenOver};
 use super::position::{BatchPositions, Cursor, End, Pass};
 use super::settings::Settings;
 use crate::shared::csv::{
@@ -106,10 +106,13 @@ impl Reader {
             };
             let chunk = self.read_chunk(&mut open);
             let is_at_end = open.input.cursor.end != End::NotReached;
+            // It was truncated: its next rows are in a copy, or lost.
+            let is_written_over = self.pending_error.take_if(|error| error.is::<WrittenOver>()).is_some();
             if self.pending_error.is_none() && is_at_end && !self.follows() {
                 self.pending_error = open.input.check_not_replaced().err();
             }
-            if !is_at_end && open.unfinished.is_none() || self.pending_error.is_some() {
+            let may_read_on = !is_at_end && !is_written_over && open.unfinished.is_none();
+            if may_read_on || self.pending_error.is_some() {
                 self.open = Some(open);
             } else {
                 match open.unfinished {
@@ -122,8 +125,9 @@ impl Reader {
                 self.pass.finish(self.queue_index, cursor);
                 self.queue_index += 1;
                 // What is added to an archive is read after opening it again.
-                let may_go_on =
-                    |(_, open): &(usize, OpenFile)| open.input.follow && !open.input.is_compressed();
+                let may_go_on = |(_, open): &(usize, OpenFile)| {
+                    open.input.follow && !open.input.is_compressed() && !is_written_over
+                };
                 self.last_read = self.follows().then_some((file, open)).filter(may_go_on);
             }
             if chunk.is_some() {

@@ -11,7 +11,7 @@ use tracing::warn;
 
 use super::super::columns::{self, Columns, EmptyFile, FileWithHeader, open_with_header, read_header};
 use super::super::files::{self, is_being_written, is_missing, modified, uncompressed};
-use super::super::input::{Changed, IncompleteArchive, Input, REPLACED, ended_early};
+use super::super::input::{Changed, IncompleteArchive, Input, REPLACED, WrittenOver, ended_early};
 use super::super::position::{CsvPosition, Cursor, End, Pass, is_unread_input_unchanged};
 use super::super::rotation::find_moved;
 use super::super::settings::Settings;
@@ -205,8 +205,8 @@ impl Reader {
                 self.leave_rest(index, Unfinished::Archive, cursor.offset, cursor.lines + 1);
                 Ok(None)
             }
-            // It was renamed since it was found.
-            Err(error) if self.follows() && is_missing(&error) => Ok(None),
+            // It was renamed or truncated since it was found.
+            Err(error) if self.follows() && (is_missing(&error) || error.is::<WrittenOver>()) => Ok(None),
             opened => opened,
         }
     }
@@ -233,6 +233,7 @@ impl Reader {
             self.warn_left_for_next_run(index, "its header has no line end", "it is");
             return Ok(None);
         };
+        opened.input.cursor.is_moved = cursor.is_moved;
         let mut was_row_continued = false;
         if has_started {
             match opened.input.seek_to(cursor)? {
@@ -334,7 +335,10 @@ fn add_new(cursors: &mut Vec<Cursor>, found: &[PathBuf], settings: &Settings) ->
         }
         // A file that was read may be deleted or renamed.
         let Ok(now) = std::fs::metadata(path) else { continue };
-        if is_being_written(&now) && is_archive_of(path, &known) {
+        // The program that compresses a file may have removed it since the files were found.
+        if let Some(original) = original_of(path).filter(|it| known.contains(it) && found.contains(it))
+            && (is_being_written(&now) || !original.exists())
+        {
             if !settings.follow {
                 warn!(
                     component = settings.context.component,
@@ -352,8 +356,8 @@ fn add_new(cursors: &mut Vec<Cursor>, found: &[PathBuf], settings: &Settings) ->
     Ok(())
 }
 
-/// Whether a program is compressing a known file into this one, and will then remove that file.
-fn is_archive_of(path: &Path, known: &HashSet<PathBuf>) -> bool {
+/// The file that a program may be compressing into this one, and will then remove.
+fn original_of(path: &Path) -> Option<PathBuf> {
     let original = path.with_file_name(uncompressed(files::file_name(path)));
-    original != path && known.contains(&original) && original.exists()
+    (original != path).then_some(original)
 }

@@ -18,6 +18,11 @@ pub(super) struct Candidate {
 }
 
 impl Candidate {
+    pub(super) fn at(path: &Path) -> Option<Self> {
+        let metadata = std::fs::metadata(path).ok().filter(Metadata::is_file)?;
+        Some(Candidate { path: path.to_owned(), metadata, is_found: false })
+    }
+
     pub(super) fn inode(&self) -> u64 {
         self.metadata.ino()
     }
@@ -31,7 +36,7 @@ impl Candidate {
     }
 }
 
-/// The files that the patterns match and, with `follow`, those beside a lost file, without those of other cursors.
+/// The files that the patterns match and, with `follow`, those beside a file that was moved, without those of cursors.
 pub(super) struct Candidates {
     files: Vec<Candidate>,
     by_inode: HashMap<u64, Vec<usize>>,
@@ -42,8 +47,13 @@ pub(super) struct Candidates {
 }
 
 impl Candidates {
-    /// The files for the cursors at the indices `lost`.
-    pub(super) fn new(cursors: &[Cursor], lost: &[usize], found: &[PathBuf], follow: bool) -> Self {
+    /// The files for the cursors at the indices `lost`, among them those that are beside some cursors.
+    pub(super) fn new<'a>(
+        cursors: &[Cursor],
+        lost: &[usize],
+        found: &[PathBuf],
+        beside: impl Iterator<Item = &'a Cursor>,
+    ) -> Self {
         let is_lost: HashSet<usize> = lost.iter().copied().collect();
         let known = cursors.iter().enumerate().filter(|(index, it)| !it.is_gone && !is_lost.contains(index));
         let claimed = known.map(|(_, cursor)| PathBuf::from(&cursor.path)).collect();
@@ -58,10 +68,8 @@ impl Candidates {
         for path in found {
             it.add(path, true, &mut listed);
         }
-        for &index in lost.iter().filter(|_| follow) {
-            for path in siblings(&cursors[index]) {
-                it.add(&path, false, &mut listed);
-            }
+        for path in beside.flat_map(siblings) {
+            it.add(&path, false, &mut listed);
         }
         it
     }
@@ -70,8 +78,8 @@ impl Candidates {
         if self.claimed.contains(path) || !listed.insert(path.to_owned()) {
             return;
         }
-        let Some(metadata) = std::fs::metadata(path).ok().filter(Metadata::is_file) else { return };
-        let (index, candidate) = (self.files.len(), Candidate { path: path.to_owned(), metadata, is_found });
+        let Some(at_path) = Candidate::at(path) else { return };
+        let (index, candidate) = (self.files.len(), Candidate { is_found, ..at_path });
         self.by_inode.entry(candidate.inode()).or_default().push(index);
         self.by_second.entry(second(candidate.modified())).or_default().push(index);
         if is_compressed(candidate.name()) {

@@ -26,13 +26,15 @@ use super::settings::Settings;
 pub(super) fn find_moved(cursors: &mut Vec<Cursor>, found: &[PathBuf], settings: &Settings) {
     let mut lost: Vec<usize> =
         (0..cursors.len()).filter(|&index| !is_surely_in_place(&cursors[index], settings)).collect();
-    if lost.is_empty() {
+    let successors = successors_of_moved_files(cursors, found, settings);
+    if lost.is_empty() && successors.is_empty() {
         return;
     }
-    let mut candidates = Candidates::new(cursors, &lost, found, settings.follow);
+    let beside = lost.iter().map(|&index| &cursors[index]).chain(successors.iter().map(|it| &it.before));
+    let mut candidates = Candidates::new(cursors, &lost, found, beside.filter(|_| settings.follow));
     // A file of which much was read is known better than one of which little was.
     lost.sort_by_key(|&index| Reverse(cursors[index].offset));
-    let mut rotated = Vec::new();
+    let mut rotated = successors;
     let mut unknown = Vec::new();
     for index in lost {
         let cursor = &mut cursors[index];
@@ -59,11 +61,30 @@ pub(super) fn find_moved(cursors: &mut Vec<Cursor>, found: &[PathBuf], settings:
         }
     }
     if settings.follow {
-        // A file that was renamed before has its successor among the known ones.
+        // A file that was renamed before has its successor among the known ones, or gets it later.
         for rotated in rotated.iter().filter(|rotated| !rotated.before.is_moved) {
             missed::add(cursors, rotated, &mut candidates, settings);
         }
     }
+}
+
+/// The files that were renamed or removed some time ago, and whose successor is at their path only now: another one
+/// may have been there in between.
+fn successors_of_moved_files(cursors: &[Cursor], found: &[PathBuf], settings: &Settings) -> Vec<Rotated> {
+    let is_known =
+        |path: &Path| cursors.iter().any(|cursor| !cursor.is_gone && Path::new(&cursor.path) == path);
+    let was_at = |cursor: &Cursor, path: &Path| {
+        let now = Path::new(&cursor.path);
+        let is_beside = now.parent() == path.parent() && is_rotated(file_name(path), file_name(now));
+        now == path || cursor.is_moved && is_beside
+    };
+    let predecessor = |path: &PathBuf| {
+        let last = cursors.iter().filter(|cursor| was_at(cursor, path)).max_by_key(|it| it.modified)?;
+        let before = Cursor { path: path.to_str()?.to_owned(), is_moved: false, ..last.clone() };
+        Some(Rotated { before, to: Candidate::at(Path::new(&last.path)).filter(|_| !last.is_gone) })
+    };
+    let new = found.iter().filter(|path| settings.follow && !is_known(path));
+    new.filter_map(predecessor).collect()
 }
 
 /// A file that is not at its path any more.
@@ -142,7 +163,10 @@ fn find_by_inode(cursor: &Cursor, candidates: &Candidates, settings: &Settings) 
         // Of a file with the same length nothing was written since.
         let is_unchanged = to.metadata.len() == cursor.size && to.modified() == cursor.modified;
         let may_be_it = match cursor.offset {
-            0 => (is_grown || is_unchanged) && (to.is_found || is_rotated(file_name(old), to.name())),
+            0 => {
+                let is_rotated = cursor.is_moved || is_rotated(file_name(old), to.name());
+                (is_grown || is_unchanged) && (to.is_found || is_rotated)
+            }
             _ => to.metadata.len() != cursor.size || is_unchanged,
         };
         to.path != old && cursor.is_of(&to.metadata) && may_be_it && has_content(cursor, &to.path, settings)

@@ -5,7 +5,7 @@ use super::*;
 /// Files that are followed: by default `quotes.csv`, and what it is called after a rotation.
 pub(super) struct Followed {
     pub(super) files: TestFiles,
-    reader: Reader,
+    pub(super) reader: Reader,
     /// The position after the last row.
     pub(super) position: Option<Position>,
 }
@@ -122,6 +122,22 @@ fn truncated_file_is_read_from_its_beginning_and_its_copy_to_the_end() {
     it.append("quotes.csv", "5,e\n");
     assert_eq!(it.files.read_after(it.position.clone()), ok(&[r#"{"id":5,"v":"e"}"#]), "after a restart");
     assert_eq!(it.new_rows(), [r#"{"id":5,"v":"e"}"#]);
+}
+
+#[test]
+fn file_that_is_truncated_while_it_is_read_is_read_to_the_end_of_its_copy() {
+    let text: String = (0..200_000).map(|n| format!("{n:07}\n")).collect();
+    for has_copy in [true, false] {
+        let mut it = Followed::new("quotes.csv", &format!("id\n{text}"));
+        let n_rows = it.reader.next_chunk().unwrap().unwrap().records.len();
+        if has_copy {
+            std::fs::copy(it.files.path("quotes.csv"), it.files.path("quotes.csv.1")).unwrap();
+        }
+        it.write("quotes.csv", "id\n1000000\n");
+        let rows = it.new_rows();
+        assert_eq!(rows.last().map(String::as_str), Some(r#"{"id":"1000000"}"#), "{has_copy}");
+        assert_eq!(rows.len() == 200_001 - n_rows, has_copy, "{}", rows.len());
+    }
 }
 
 #[test]

@@ -106,6 +106,63 @@ fn file_between_two_rotations_is_read() {
 }
 
 #[test]
+fn file_between_two_rotations_is_read_though_the_first_left_no_file_for_a_while() {
+    for (is_moved, is_restarted) in [(true, false), (true, true), (false, false)] {
+        let mut it = Followed::read("id\n1\n");
+        if is_moved {
+            it.rename("quotes.csv", "quotes.csv-20240130");
+            it.append("quotes.csv-20240130", "2\n");
+        } else {
+            std::fs::remove_file(it.files.path("quotes.csv")).unwrap();
+        }
+        assert_eq!(it.new_rows(), ids(if is_moved { &[2] } else { &[] }));
+        if is_restarted {
+            it.restart();
+        }
+        it.write("quotes.csv", "id\n3\n");
+        it.rename("quotes.csv", "quotes.csv-20240131");
+        it.write("quotes.csv", "id\n");
+        assert_eq!(it.new_rows(), ids(&[3]), "moved: {is_moved}, restarted: {is_restarted}");
+        it.append("quotes.csv", "4\n");
+        assert_eq!(it.new_rows(), ids(&[4]));
+    }
+}
+
+#[test]
+fn renamed_file_is_known_as_one_though_all_its_rows_were_read_after_that() {
+    let mut it = Followed::new("quotes.csv", "id\n");
+    it.rename("quotes.csv", "quotes.csv.1");
+    it.reader.refresh().unwrap();
+    it.append("quotes.csv.1", "1\n");
+    assert_eq!(it.new_rows(), ids(&[1]));
+    it.rename("quotes.csv.1", "quotes.csv.3");
+    it.write("quotes.csv.2", "id\n2\n");
+    it.write("quotes.csv", "id\n3\n");
+    it.restart();
+    assert_eq!(it.new_rows(), ids(&[2, 3]));
+}
+
+#[test]
+fn file_that_is_rotated_twice_before_it_is_read_is_read() {
+    let mut it = Followed::read("id\n1\n");
+    it.rename("quotes.csv", "quotes.csv.2");
+    it.write("quotes.csv.1", "id\n2\n");
+    it.write("quotes.csv", "id\n");
+    it.reader.refresh().unwrap();
+    for (from, to) in [("quotes.csv.2", "quotes.csv.3"), ("quotes.csv.1", "quotes.csv.2")] {
+        it.rename(from, to);
+    }
+    it.append("quotes.csv", "3\n");
+    it.rename("quotes.csv", "quotes.csv.1");
+    it.write("quotes.csv", "id\n4\n");
+    it.position = it.reader.restart_position();
+    it.restart();
+    let mut rows = it.new_rows();
+    rows.sort();
+    assert_eq!(rows, ids(&[2, 3, 4]));
+}
+
+#[test]
 fn file_that_may_not_be_a_rotated_one_is_not_read() {
     for (name, text) in [
         ("quotes.csv.2", "other\n3\n"),
