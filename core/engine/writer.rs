@@ -4,7 +4,7 @@
 use std::ops::ControlFlow::{Break, Continue};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::Ordering::{Acquire, Release};
 
 use super::backoff::{Backoff, RetryBudget};
 use super::node::Node;
@@ -94,11 +94,11 @@ impl Writer {
     }
 
     pub(crate) fn is_stopped(&self) -> bool {
-        self.is_stopped.load(Relaxed)
+        self.is_stopped.load(Acquire)
     }
 
     pub(crate) fn fail(&self, failure: impl Into<Failure>) {
-        self.is_stopped.store(true, Relaxed);
+        self.is_stopped.store(true, Release);
         self.node.fail(failure);
     }
 
@@ -107,7 +107,7 @@ impl Writer {
         match self.node.reject(batch, rejects).await {
             (rest, Continue(())) => Some(rest),
             (rest, Break(())) => {
-                self.is_stopped.store(true, Relaxed);
+                self.is_stopped.store(true, Release);
                 rest.release();
                 None
             }
