@@ -183,6 +183,7 @@ impl Input {
         };
         self.check_unchanged(n_bytes)?;
         self.end += n_bytes;
+        self.extend_head(n_bytes);
         self.is_at_end = n_bytes == 0;
         if self.is_at_end && !self.follow {
             while self.window().last() == Some(&END_OF_TEXT) {
@@ -191,6 +192,17 @@ impl Input {
             }
         }
         Ok(())
+    }
+
+    /// Adds the last `n_bytes` of the window to a head that is short because the file was short when it was opened.
+    fn extend_head(&mut self, n_bytes: usize) {
+        let head = self.head.bytes();
+        let offset = self.cursor.offset + (self.window().len() - n_bytes) as u64;
+        if n_bytes > 0 && head.len() < HEAD && offset == head.len() as u64 {
+            let n_added = n_bytes.min(HEAD - head.len());
+            let start = self.end - n_bytes;
+            self.head = Head::new(&[head, &self.buffer[start..start + n_added]].concat());
+        }
     }
 
     /// The first row of the window. If it is longer than a row may be, the quote in it counts as unclosed, and rejects its

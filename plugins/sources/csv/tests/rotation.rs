@@ -143,6 +143,25 @@ fn renamed_file_is_known_as_one_though_all_its_rows_were_read_after_that() {
 }
 
 #[test]
+fn file_that_was_opened_without_rows_is_known_by_the_rows_that_came_later() {
+    let mut it = Followed::read("id\n0\n");
+    it.rename("quotes.csv", "quotes.csv.1");
+    it.write("quotes.csv", "id\n");
+    assert_eq!(it.new_rows(), ids(&[]));
+    it.append("quotes.csv", "1\n");
+    it.rename("quotes.csv.1", "quotes.csv.2");
+    it.rename("quotes.csv", "quotes.csv.1");
+    it.write("quotes.csv", "id\n");
+    assert_eq!(it.new_rows(), ids(&[1]));
+    // Another file with the same header comes after it, and is longer.
+    it.rename("quotes.csv.2", "quotes.csv.3");
+    compress(&it.files, "quotes.csv.1", "quotes.csv.2.gz");
+    std::fs::write(it.files.path("quotes.csv.1.gz"), gzip(b"id\n20\n30\n")).unwrap();
+    it.restart();
+    assert_eq!(it.new_rows(), ids(&[20, 30]));
+}
+
+#[test]
 fn file_that_is_rotated_twice_before_it_is_read_is_read() {
     let mut it = Followed::read("id\n1\n");
     it.rename("quotes.csv", "quotes.csv.2");
