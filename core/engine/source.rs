@@ -171,8 +171,12 @@ impl CommitLoop {
     }
 
     async fn commit_until_settled(&mut self) -> Result<(), Failure> {
-        // A source that waits for its first record has its start in the checkpoint as well.
-        let mut write_at = Some(Instant::now());
+        // A source that waits for its first record has its start in the checkpoint as well. The first progress does not
+        // wait for the interval after this: a run that is always killed soon would make none.
+        if let Some(entries) = &self.entries {
+            entries.write().await?;
+        }
+        let mut write_at: Option<Instant> = None;
         let mut last_write: Option<Instant> = None;
         // What has been delivered and not been committed.
         let mut delivered: Option<Progress> = None;
