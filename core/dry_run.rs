@@ -190,7 +190,7 @@ struct FirstRecords {
     left: u64,
 }
 
-// Nothing is committed, so there is no committer; nobody asks a dry run for a fixture or a shown position.
+// A dry run commits no position and reads no fixture, so these methods keep their defaults.
 #[async_trait]
 impl Source for FirstRecords {
     fn identity(&self) -> String {

@@ -21,7 +21,7 @@ use crate::summary::count;
 /// How many lines that are not dead letters are shown.
 const SHOWN_ERRORS: u64 = 10;
 
-/// How many letters one table has, so that a table of many letters does not fill the memory.
+/// The maximum number of letters in a table, which is in memory until it is printed.
 const ROWS: usize = 10_000;
 
 pub(super) fn list(arguments: &DlqListArguments, common: &Common) -> Exit {

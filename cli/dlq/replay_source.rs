@@ -68,7 +68,7 @@ impl Source for ReplaySource {
         let (only, limits) = (self.only.clone(), self.limits);
         let state = Arc::clone(&self.state);
         let read = move || read(&mut lines, only.as_deref(), limits, &state).map(|records| (lines, records));
-        // The letters behind an error are lost to this reader, and its store has tried several times.
+        // The reader cannot continue after an error, and the store has retried already.
         let read = spawn_blocking(read).await.context("reading dead letters")?;
         let (lines, records) = read.map_err(|error| Failure::from(error).after_retries())?;
         if records.is_empty() {

@@ -156,7 +156,7 @@ impl Sink for RejectedAgain {
     }
 
     async fn write(&self, batch: &Batch) -> Result<(), WriteError> {
-        // Before the write, which may store only some of them: a letter counts once it is settled.
+        // Before the write, which may store only some records. A letter is counted when it is settled.
         for record in batch.records() {
             let letter =
                 record.dead_letter().context("a record of a replay does not come from a dead letter")?;

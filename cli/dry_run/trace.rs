@@ -19,7 +19,7 @@ pub(super) struct Trace {
 /// One record of a source.
 pub(super) struct Traced {
     origin: Origin,
-    /// The source that has counted it: two sources may read one file.
+    /// The source that gave the record its entry number. Two sources that read one file give equal origins.
     counted_by: Option<Name>,
     /// Its entry number, if it has one.
     pub(super) entry: Option<String>,

@@ -19,7 +19,7 @@ impl Default for Metadata {
 }
 
 impl Metadata {
-    /// Values of JSON.
+    /// From values in JSON.
     #[allow(dead_code, reason = "for the elements of `for_each`")]
     pub(crate) fn new<'a>(named: impl IntoIterator<Item = (&'a str, serde_json::Value)>) -> Self {
         let named = named.into_iter().map(|(name, value)| (name.into(), Value::from(value)));
@@ -30,7 +30,7 @@ impl Metadata {
     pub(super) fn of(record: &Record) -> Self {
         let bytes = |bytes: Option<&bytes::Bytes>| bytes.cloned().map_or(Value::Null, Value::Bytes);
         let time = record.timestamp.and_then(chrono::DateTime::from_timestamp_millis);
-        // The last header of a name is the one that is valid, as in `Headers::get`.
+        // If a name occurs twice, the last header counts, as in `Headers::get`.
         let headers = record.headers.iter().map(|it| ((*it.name).into(), bytes(it.value.as_ref())));
         let values = [
             Value::from(record.origin.source.as_str()),

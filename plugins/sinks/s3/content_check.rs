@@ -35,7 +35,7 @@ pub(super) fn unpacked_by_name(ending: &str) -> Option<&'static str> {
 pub(super) struct ContentCheck {
     /// The sink, for the warning.
     component: String,
-    /// The format that the ending of the template names, if it names one.
+    /// The format that the ending of `key` stands for, if any.
     format: Option<Format>,
     /// The media type of the objects, if the name has no format and the type says JSON.
     json_type: Option<String>,

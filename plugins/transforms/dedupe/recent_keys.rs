@@ -1,14 +1,14 @@
-//! The keys that were used last.
+//! The most recently used keys.
 
 use lru::LruCache;
 
 use super::key::Key;
 
-/// A number of keys. The least recently used one is forgotten first.
+/// At most `capacity` keys. The least recently used one is removed first.
 #[derive(Debug)]
 pub(super) struct RecentKeys {
     capacity: usize,
-    /// Has no limit of its own: it would reserve the memory for all keys at once.
+    /// Without a limit, because the crate reserves the memory for a limit at once.
     keys: LruCache<Key, ()>,
 }
 

@@ -23,7 +23,7 @@ use crate::shared::kafka::{ClientErrors, Probe};
 use replay_lock::ReplayLock;
 use retry::{CLUSTER_TIMEOUT, retry_in_outage};
 
-/// A letter in the topic.
+/// Where a letter is in the topic.
 type PartitionOffset = (i32, i64);
 
 /// The dead letters of one pipeline in one topic.
