@@ -87,7 +87,10 @@ async fn pass(stages: &mut [Stage], outputs: &[Outputs], mut batch: Batch) -> Re
         (Ok(Continue(())), _) => Ok(Continue(())),
         (Ok(Break(())), _) => {
             stage.is_stopped = true;
-            stage.node.control.stop_upstream(stage.node.index);
+            // A bad record has stopped everything before this stage.
+            if !out.is_stopped {
+                stage.node.control.stop_upstream(stage.node.index);
+            }
             Ok(Break(()))
         }
     }

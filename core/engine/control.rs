@@ -1,6 +1,6 @@
 //! Stops: one token for the run, one for its sources, and one for each component.
 
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -33,9 +33,10 @@ pub(crate) struct Control {
     /// The writes of all sinks. They have tasks of their own, which may outlive that of their sink for a moment.
     pub(crate) writes: TaskTracker,
     components: Vec<ComponentStop>,
-    failure: Mutex<Option<RunFailure>>,
-    /// The component that wanted no more records, and so ended the run.
-    limit: OnceLock<String>,
+    /// In the order in which they occurred; the component, if it has rejected a record.
+    failures: Mutex<Vec<(Option<usize>, RunFailure)>>,
+    /// The components that wanted no more records, and so ended the run.
+    limits: Mutex<Vec<usize>>,
 }
 
 #[derive(Debug)]
@@ -104,8 +105,8 @@ impl Control {
             draining: draining.clone(),
             input_ended: input_ended.clone(),
             requested,
-            failure: Mutex::default(),
-            limit: OnceLock::new(),
+            failures: Mutex::default(),
+            limits: Mutex::default(),
         }
     }
 
@@ -149,7 +150,7 @@ impl Control {
             StopReason::Failed
         } else if self.is_stop_requested() {
             StopReason::Requested
-        } else if self.limit.get().is_some() {
+        } else if self.limit().is_some() {
             StopReason::LimitReached
         } else {
             StopReason::InputEnded
@@ -168,14 +169,15 @@ impl Control {
     /// Ends the run because a source cannot read on. What the sources have returned before is delivered.
     pub(crate) fn fail_source(&self, component: usize, failure: Failure) {
         let ended = if failure.delivers_first() { &self.input_ended } else { &self.draining };
-        self.note(self.name(component).to_owned(), failure);
+        self.note(None, self.name(component).to_owned(), failure);
         ended.cancel();
     }
 
     /// Ends the run because of a record that `component` has rejected. What `component` has passed on before it is
-    /// delivered, in the drain timeout; everything else stops.
+    /// delivered, in the drain timeout; everything else stops. If that is enough for a limit after `component`, the run
+    /// has not failed: this record was only read ahead.
     pub(crate) fn fail_for_record(&self, component: usize, failure: Failure) {
-        self.note(self.name(component).to_owned(), failure);
+        self.note(Some(component), self.name(component).to_owned(), failure);
         self.draining.cancel();
         let is_downstream = self.downstream_of(component);
         for (other, _) in
@@ -186,45 +188,63 @@ impl Control {
     }
 
     pub(crate) fn fail_as(&self, component: String, failure: Failure) {
-        self.note(component, failure);
+        self.note(None, component, failure);
         self.stop.cancel();
         self.failed.cancel();
     }
 
-    /// Keeps the first failure, and logs the others.
-    fn note(&self, component: String, failure: Failure) {
-        let mut first = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
-        if first.is_none() {
-            *first = Some(RunFailure { component, failure });
-        } else if failure.class() != Class::OutputClosed {
+    /// Keeps a failure, and logs all but the first.
+    fn note(&self, rejected_by: Option<usize>, component: String, failure: Failure) {
+        let mut failures = lock(&self.failures);
+        if !failures.is_empty() && failure.class() != Class::OutputClosed {
             tracing::warn!(component, "failed as well: {:#}", failure.error());
         }
+        failures.push((rejected_by, RunFailure { component, failure }));
+    }
+
+    /// Whether a failure ends the run: the record that a component has rejected may be beyond a limit.
+    fn counts(&self, rejected_by: Option<usize>) -> bool {
+        rejected_by.is_none_or(|component| {
+            let after = self.downstream_of(component);
+            !lock(&self.limits).iter().any(|&limit| after[limit])
+        })
     }
 
     pub(crate) fn has_failed(&self) -> bool {
-        self.failure.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+        lock(&self.failures).iter().any(|(rejected_by, _)| self.counts(*rejected_by))
     }
 
     /// The first failure, for messages.
     pub(crate) fn describe_failure(&self) -> Option<String> {
-        let first = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
-        first.as_ref().map(|it| format!("`{}` has failed: {:#}", it.component, it.failure.error()))
+        let failures = lock(&self.failures);
+        let (_, first) = failures.iter().find(|(rejected_by, _)| self.counts(*rejected_by))?;
+        Some(format!("`{}` has failed: {:#}", first.component, first.failure.error()))
     }
 
     /// The component whose limit has ended the run, if there is one.
     pub(crate) fn limit(&self) -> Option<&str> {
-        self.limit.get().map(String::as_str)
+        lock(&self.limits).first().map(|&limit| self.name(limit))
     }
 
     pub(crate) fn take_failure(&self) -> Option<RunFailure> {
-        self.failure.lock().unwrap_or_else(PoisonError::into_inner).take()
+        for (rejected_by, failure) in std::mem::take(&mut *lock(&self.failures)) {
+            if self.counts(rejected_by) {
+                return Some(failure);
+            }
+            tracing::warn!(
+                component = failure.component,
+                "{:#}. This run has reached its limit before that record; a later run ends there",
+                failure.failure.error()
+            );
+        }
+        None
     }
 
     /// `component` wants no more records: stops the sources that feed it and everything that they feed,
     /// except `component` and what it feeds, which has records to finish.
     pub(crate) fn stop_upstream(&self, component: usize) {
         if !self.components[component].stop.is_cancelled() {
-            self.limit.get_or_init(|| self.name(component).to_owned());
+            lock(&self.limits).push(component);
         }
         let is_upstream =
             self.reachable_from(component, |from, to| self.components[from].inputs.contains(&to));
@@ -255,6 +275,10 @@ impl Control {
         }
         seen
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

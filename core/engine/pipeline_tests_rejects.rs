@@ -32,6 +32,52 @@ async fn bad_record_without_dead_letters_ends_the_run_after_the_records_before_i
 }
 
 #[tokio::test(start_paused = true)]
+async fn bad_record_that_was_read_ahead_of_a_limit_does_not_fail_the_run() {
+    // The transform shares a task with the limit, or not.
+    for (bad, reject, branch) in
+        [("bad = [7],", "", "t"), ("", "reject = 7,", "limit"), ("", "reject = 7,", "t")]
+    {
+        let run = async |limit: u64, refuse: &str| {
+            let test = TestPipeline::new();
+            let name = test.name("ahead");
+            let pipeline = format!(
+                "sources.in = {{ type = 'test_count', until = 30, {bad} }}
+                transforms.t = {{ type = 'test_meddle', {reject} inputs = ['in'] }}
+                transforms.limit = {{ type = 'test_meddle', stop_after = {limit}, inputs = ['t'] }}
+                sinks.out = {{ type = 'test_keep', name = '{name}', {refuse} inputs = ['limit'] }}
+                sinks.too = {{ type = 'test_keep', name = 'too {name}', inputs = ['{branch}'] }}"
+            );
+            (test.run(&pipeline).await, kept(&format!("{name} flushed")))
+        };
+        for limit in [5, 7] {
+            let (finished, flushed) = run(limit, "").await;
+            finished.assert(Status::Completed, limit);
+            assert_eq!(finished.report.reason, "limit reached at `limit`");
+            assert_eq!(flushed, ["LimitReached"]);
+        }
+        let (finished, _) = run(8, "").await;
+        finished.assert(Status::Failed, 7);
+        let (finished, _) = run(6, "refuse = 3,").await;
+        finished.assert(Status::Failed, 3);
+        assert!(finished.report.reason.contains("entry 3 from"), "{}", finished.report.reason);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn bad_record_beside_a_limit_fails_the_run() {
+    let finished = TestPipeline::new()
+        .run(
+            "sources.in = { type = 'test_count', until = 30, bad = [7] }
+            sources.other = { type = 'test_count', until = 30 }
+            transforms.limit = { type = 'test_meddle', stop_after = 5, inputs = ['other'] }
+            sinks.out = { type = 'test_keep', name = 'beside a limit', inputs = ['in'] }
+            sinks.too = { type = 'test_keep', name = 'limited beside', inputs = ['limit'] }",
+        )
+        .await;
+    finished.assert(Status::Failed, 7);
+}
+
+#[tokio::test(start_paused = true)]
 async fn records_before_a_bad_one_are_delivered_by_slow_transforms_within_the_drain_timeout() {
     let test = TestPipeline::new();
     let pipeline = |name: &str, bad: u64, pause: u64| {
