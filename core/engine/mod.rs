@@ -115,7 +115,11 @@ pub(crate) async fn run_to_end(
     };
     // A task that does not yield cannot be aborted. It ends with the process, which must not wait for it.
     if tokio::time::timeout(ABORT_TIMEOUT, ended).await.is_err() {
-        tracing::error!("a component does not stop, so the run ends without it; this is a bug in its plugin");
+        tracing::error!(
+            "a component does not stop within {:.1} s, so the run ends without it: its plugin works on a batch, or blocks \
+             its thread, and cannot be interrupted",
+            ABORT_TIMEOUT.as_secs_f64()
+        );
         tasks.detach_all();
     }
     for (node, tracker) in trackers {
