@@ -11,8 +11,8 @@ mod snapshot;
 use std::io::{self, ErrorKind};
 
 pub(super) use self::fingerprint::{Fingerprint, HEAD, Head, TAIL, bytes_at, last_bytes};
-pub(super) use self::paths::{can_resume_from, display_path, file_name, identity, list, origin_name};
-pub(super) use self::rotated_names::{is_backup, is_compressed, is_rotated, uncompressed};
+pub(super) use self::paths::{absent, can_resume_from, display_path, file_name, identity, list, origin_name};
+pub(super) use self::rotated_names::{is_backup, is_compressed, is_rotated, is_rotated_again, uncompressed};
 pub(super) use self::snapshot::{FileSnapshot, created, is_being_written, modified};
 
 /// Whether the error says that a file does not exist.

@@ -50,7 +50,7 @@ pub(crate) fn list(patterns: &[String], settings: &Settings, known: &HashSet<&Pa
     let mut unmatched = Vec::new();
     for pattern in patterns {
         let path = absolute_path(pattern, context);
-        let is_pattern = pattern.contains(['*', '?', '[']) && !path.exists();
+        let is_pattern = may_be_pattern(pattern) && !path.exists();
         let found = if is_pattern { expand(pattern, context, known)? } else { Some(vec![path]) };
         if found.is_none() && !follow {
             unmatched.push(pattern);
@@ -87,6 +87,16 @@ pub(crate) fn list(patterns: &[String], settings: &Settings, known: &HashSet<&Pa
         );
     }
     Ok(files)
+}
+
+/// The files that are named without a pattern, and do not exist.
+pub(crate) fn absent(settings: &Settings) -> impl Iterator<Item = PathBuf> {
+    let names = settings.patterns.iter().filter(|name| !may_be_pattern(name));
+    names.map(|name| absolute_path(name, &settings.context)).filter(|path| !path.exists())
+}
+
+fn may_be_pattern(path: &str) -> bool {
+    path.contains(['*', '?', '['])
 }
 
 /// Device and number of the file at a path.

@@ -24,6 +24,16 @@ pub(crate) fn is_rotated(original: &str, name: &str) -> bool {
     name.strip_prefix(original).or_else(within).is_some_and(is_marker)
 }
 
+/// Whether another rotation gives such a `name` to a file that was called `before`: `k.csv.1`, then `k.csv.2.gz`.
+pub(crate) fn is_rotated_again(before: &str, name: &str) -> bool {
+    let numbered = |name: &str| {
+        let (original, number) = uncompressed(name).rsplit_once('.')?;
+        Some((original.to_owned(), number.parse::<u16>().ok()?))
+    };
+    let (Some(before), Some(now)) = (numbered(before), numbered(name)) else { return false };
+    before.0 == now.0 && before.1 < now.1
+}
+
 /// A number or a time, after a separator.
 fn is_marker(text: &str) -> bool {
     let Some(marker) = text.strip_prefix(['.', '-', '_']) else { return false };
@@ -66,6 +76,10 @@ mod tests {
             "k.csv.sha1",
         ] {
             assert!(!is_rotated("k.csv", name), "{name}");
+        }
+        assert!(is_rotated_again("k.csv.1", "k.csv.2.gz"));
+        for name in ["k.csv.1", "k.csv.9", "kk.csv.11", "k.csv.20240131", "k.csv"] {
+            assert!(!is_rotated_again("k.csv.9.gz", name), "{name}");
         }
         assert!(is_rotated("log", "log.1") && !is_rotated("log", "log"));
         assert!(is_backup("k.csv~") && is_backup("k.csv.orig") && !is_backup("k.csv.1"));

@@ -13,7 +13,7 @@ use super::super::columns::{self, Columns, EmptyFile, FileWithHeader, open_with_
 use super::super::files::{self, is_being_written, is_missing, modified, uncompressed};
 use super::super::input::{Changed, IncompleteArchive, Input, REPLACED, WrittenOver, ended_early};
 use super::super::position::{CsvPosition, Cursor, End, Pass, is_unread_input_unchanged};
-use super::super::rotation::find_moved;
+use super::super::rotation::{find_moved, note_absent};
 use super::super::settings::Settings;
 use super::unfinished::{Unfinished, UnfinishedFiles};
 use super::{OpenFile, Reader};
@@ -35,6 +35,9 @@ impl Reader {
             let found = find(&settings, &files)?;
             find_moved(&mut files, &found, &settings);
             add_new(&mut files, &found, &settings)?;
+            if settings.follow {
+                note_absent(&mut files, &settings);
+            }
         }
         let (mut current, mut columns) = (0, None);
         if let Some(started) = started {

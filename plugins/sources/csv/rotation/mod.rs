@@ -11,7 +11,8 @@ use tracing::{info, warn};
 
 use self::candidates::{Candidate, Candidates, is_named_alike};
 use super::files::{
-    created, display_path, file_name, is_backup, is_compressed, is_rotated, modified, uncompressed,
+    absent, created, display_path, file_name, is_backup, is_compressed, is_rotated, is_rotated_again,
+    modified, uncompressed,
 };
 use super::input::Input;
 use super::position::{Cursor, End};
@@ -49,6 +50,10 @@ pub(super) fn find_moved(cursors: &mut Vec<Cursor>, found: &[PathBuf], settings:
             rotated.push(move_to(cursor, to, &mut candidates, settings));
         } else if is_at_its_path(cursor, &candidates, settings) {
             if let Ok(now) = std::fs::metadata(&cursor.path) {
+                if cursor.offset == 0 && cursor.inode != 0 && !cursor.is_of(&now) {
+                    // None of its rows was read, so this may be its successor.
+                    rotated.push(Rotated { before: cursor.clone(), to: None });
+                }
                 (cursor.inode, cursor.created) = (now.ino(), created(&now));
             }
             candidates.claim(PathBuf::from(&cursor.path));
@@ -73,11 +78,6 @@ pub(super) fn find_moved(cursors: &mut Vec<Cursor>, found: &[PathBuf], settings:
 fn successors_of_moved_files(cursors: &[Cursor], found: &[PathBuf], settings: &Settings) -> Vec<Rotated> {
     let is_known =
         |path: &Path| cursors.iter().any(|cursor| !cursor.is_gone && Path::new(&cursor.path) == path);
-    let was_at = |cursor: &Cursor, path: &Path| {
-        let now = Path::new(&cursor.path);
-        let is_beside = now.parent() == path.parent() && is_rotated(file_name(path), file_name(now));
-        now == path || cursor.is_moved && is_beside
-    };
     let predecessor = |path: &PathBuf| {
         let last = cursors.iter().filter(|cursor| was_at(cursor, path)).max_by_key(|it| it.modified)?;
         let before = Cursor { path: path.to_str()?.to_owned(), is_moved: false, ..last.clone() };
@@ -85,6 +85,27 @@ fn successors_of_moved_files(cursors: &[Cursor], found: &[PathBuf], settings: &S
     };
     let new = found.iter().filter(|path| settings.follow && !is_known(path));
     new.filter_map(predecessor).collect()
+}
+
+/// Whether the file of a cursor is or was at a path.
+fn was_at(cursor: &Cursor, path: &Path) -> bool {
+    let now = Path::new(&cursor.path);
+    let is_beside = now.parent() == path.parent() && is_rotated(file_name(path), file_name(now));
+    now == path || cursor.is_moved && is_beside
+}
+
+/// Adds cursors of files that are named in `path`, but have never been there: what comes and is rotated before the next
+/// look is newer than the last change of the folder.
+pub(super) fn note_absent(cursors: &mut Vec<Cursor>, settings: &Settings) {
+    for path in absent(settings) {
+        let folder = path.parent().and_then(|folder| std::fs::metadata(folder).ok());
+        if let (Some(folder), Some(name)) = (folder, path.to_str())
+            && !cursors.iter().any(|cursor| was_at(cursor, &path))
+        {
+            let (path, modified) = (name.to_owned(), modified(&folder));
+            cursors.push(Cursor { path, modified, is_gone: true, ..Cursor::default() });
+        }
+    }
 }
 
 /// A file that is not at its path any more.
@@ -203,19 +224,17 @@ fn is_at_its_path(cursor: &Cursor, candidates: &Candidates, settings: &Settings)
 /// The file elsewhere that has what was read.
 fn find_by_content(cursor: &Cursor, candidates: &Candidates, settings: &Settings) -> Option<Candidate> {
     let old = Path::new(&cursor.path);
-    if cursor.offset == 0 {
-        return None;
-    }
+    let has_rows = cursor.offset > 0;
     if old.exists() {
         // Something else is at the path, as after copying and truncating.
-        let mut others = candidates.all().filter(|to| to.path != old);
+        let mut others = candidates.all().filter(|to| has_rows && to.path != old);
         return others.find(|to| has_content(cursor, &to.path, settings)).cloned();
     }
     // The file was compressed in its folder, or moved to another file system.
     let name = file_name(old);
     let is_archive = |to: &&Candidate| {
-        (uncompressed(to.name()) == name || is_rotated(name, to.name()))
-            && has_content(cursor, &to.path, settings)
+        let is_rotated = is_rotated(name, to.name()) || is_rotated_again(name, to.name());
+        (uncompressed(to.name()) == name || has_rows && is_rotated) && has_content(cursor, &to.path, settings)
     };
     let is_copy = |to: &&Candidate| has_exact_content(cursor, &to.path, settings);
     let archive = candidates.archives_beside(old, cursor.modified).find(is_archive);

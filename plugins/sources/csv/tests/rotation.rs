@@ -129,6 +129,24 @@ fn file_between_two_rotations_is_read_though_the_first_left_no_file_for_a_while(
 }
 
 #[test]
+fn file_that_comes_and_is_rotated_between_two_looks_is_read() {
+    for is_restarted in [false, true] {
+        let mut it = Followed::new("quotes.csv", "");
+        it.write("quotes.csv-20240130", "id\n1\n");
+        let old = std::fs::File::options().append(true).open(it.files.path("quotes.csv-20240130")).unwrap();
+        old.set_modified(SystemTime::now() - Duration::from_secs(9)).unwrap();
+        it.write("quotes.csv-20240131", "id\n2\n");
+        it.write("quotes.csv", "id\n3\n");
+        if is_restarted {
+            it.restart();
+        }
+        let mut rows = it.new_rows();
+        rows.sort();
+        assert_eq!(rows, ids(&[2, 3]), "restarted: {is_restarted}");
+    }
+}
+
+#[test]
 fn renamed_file_is_known_as_one_though_all_its_rows_were_read_after_that() {
     let mut it = Followed::new("quotes.csv", "id\n");
     it.rename("quotes.csv", "quotes.csv.1");
@@ -232,6 +250,38 @@ fn file_that_is_renamed_and_then_compressed_is_read_once() {
         it.write("quotes.csv", "id\n3\n");
         assert_eq!(it.new_rows(), ids(&[3]), "{pattern}");
     }
+}
+
+#[test]
+fn file_between_two_rotations_is_read_though_the_first_one_had_no_rows_and_is_compressed() {
+    let mut it = Followed::new("quotes.csv", "id\n");
+    it.write("quotes.csv.1", "id\n2\n");
+    compress(&it.files, "quotes.csv", "quotes.csv.2.gz");
+    it.write("quotes.csv", "id\n3\n");
+    it.restart();
+    let mut rows = it.new_rows();
+    rows.sort();
+    assert_eq!(rows, ids(&[2, 3]));
+}
+
+#[test]
+fn file_that_is_compressed_before_it_is_read_is_read() {
+    let mut it = Followed::new("quotes.csv", "id\n1\n");
+    compress(&it.files, "quotes.csv", "quotes.csv.gz");
+    it.restart();
+    assert_eq!(it.new_rows(), ids(&[1]));
+}
+
+#[test]
+fn file_that_is_compressed_and_rotated_again_between_two_looks_is_read_once() {
+    let mut it = Followed::new("quotes.csv*", "id\n1\n");
+    it.rename("quotes.csv", "quotes.csv.1");
+    it.restart();
+    assert_eq!(it.new_rows(), ids(&[1]));
+    it.append("quotes.csv.1", "2\n");
+    compress(&it.files, "quotes.csv.1", "quotes.csv.2.gz");
+    it.restart();
+    assert_eq!(it.new_rows(), ids(&[2]));
 }
 
 #[test]
