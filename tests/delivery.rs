@@ -32,10 +32,16 @@ fn everything_arrives(flow: Flow<'_>, n_partitions: i32) {
 /// The number of rows in the public dataset.
 const ALL: usize = 104_224;
 
+/// All rows with `RUNNER_ALL_ROWS=1` or `RUNNER_LONG=1`, else `few`.
+fn all_or(few: usize) -> usize {
+    let is_long = ["RUNNER_ALL_ROWS", "RUNNER_LONG"].iter().any(|name| std::env::var_os(name).is_some());
+    if is_long { ALL } else { few }
+}
+
 #[needs(kafka)]
 #[test]
 fn all_rows_arrive_through_one_partition() {
-    let flow = Flow::new(ALL);
+    let flow = Flow::new(all_or(20_000));
     everything_arrives(flow, 1);
 }
 
@@ -46,11 +52,9 @@ fn all_rows_arrive_through_six_partitions() {
     everything_arrives(flow, 6);
 }
 
-/// `RUNNER_ALL_ROWS=1` or `RUNNER_LONG=1` takes as many rows as through the real broker.
 #[test]
 fn all_rows_arrive_through_embedded_broker() {
-    let is_long = ["RUNNER_ALL_ROWS", "RUNNER_LONG"].iter().any(|name| std::env::var_os(name).is_some());
-    let n_rows = if is_long { ALL } else { 5_000 };
+    let n_rows = all_or(5_000);
     everything_arrives(Flow::through(Broker::embedded(), n_rows), 1);
     everything_arrives(Flow::through(Broker::embedded(), n_rows), 6);
 }

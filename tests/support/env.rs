@@ -242,8 +242,13 @@ impl Outcome {
 /// Waits until `condition` holds; fails the test after `at_most`.
 #[track_caller]
 pub fn wait_until(what: &str, at_most: Duration, mut condition: impl FnMut() -> bool) {
+    wait_until_ok(at_most, || condition().then_some(()).ok_or_else(|| what.to_owned()));
+}
+
+/// Like [`wait_until`] with a condition that says what has not happened yet.
+pub fn wait_until_ok(at_most: Duration, mut condition: impl FnMut() -> Result<(), String>) {
     let deadline = Instant::now() + at_most;
-    while !condition() {
+    while let Err(what) = condition() {
         assert!(Instant::now() < deadline, "{what} did not happen within {at_most:?}");
         pause(Duration::from_millis(10));
     }

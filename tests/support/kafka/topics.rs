@@ -14,6 +14,7 @@ use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::Broker;
+use crate::support::env::wait_until_ok;
 
 /// A record in a topic.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -194,8 +195,11 @@ impl Broker {
         };
         let (committed, all) = (reader("read_committed"), reader("read_uncommitted"));
         for partition in 0..self.n_partitions(&all, topic) as i32 {
-            super::super::wait_until("the end of a transaction", TIMEOUT * 4, || {
-                watermarks(&committed, topic, partition) == watermarks(&all, topic, partition)
+            wait_until_ok(TIMEOUT * 4, || {
+                let (stable, end) =
+                    (watermarks(&committed, topic, partition), watermarks(&all, topic, partition));
+                let what = || format!("the end of a transaction ({stable:?} of {end:?}; {})", self.log());
+                (stable == end).then_some(()).ok_or_else(what)
             });
         }
     }
