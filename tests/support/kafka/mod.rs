@@ -230,6 +230,7 @@ impl OwnServer {
     fn start(&self) {
         let mut java = self.jars.java();
         java.args(["-Xmx256M", "-Xms128M", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"])
+            .arg("-XX:+ExitOnOutOfMemoryError")
             .args(["-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "kafka.Kafka"])
             .arg(self.folder.path().join("server.properties"));
         let server = Server::start("broker", self.folder.path(), &java);
@@ -242,13 +243,15 @@ impl OwnServer {
     }
 }
 
+/// The buffer of the log cleaner is half of the broker's heap by default.
 fn common_settings(folder: &Path) -> String {
     format!(
         "log.dirs={}\noffsets.topic.replication.factor=1\noffsets.topic.num.partitions=4\n\
          transaction.state.log.replication.factor=1\ntransaction.state.log.min.isr=1\n\
          transaction.state.log.num.partitions=4\n\
           transaction.abort.timed.out.transaction.cleanup.interval.ms=500\n\
-          group.initial.rebalance.delay.ms=0\ngroup.min.session.timeout.ms=500\n",
+          group.initial.rebalance.delay.ms=0\ngroup.min.session.timeout.ms=500\n\
+          log.cleaner.dedupe.buffer.size=4194304\n",
         folder.join("data").display()
     )
 }
