@@ -107,6 +107,10 @@ impl Node {
             }
         }
         let front = batch.split_front(index);
+        let mut bad = batch.split_front(1);
+        // It is counted as rejected.
+        drop(bad.leave());
+        bad.release();
         batch.release();
         front
     }

@@ -136,6 +136,23 @@ async fn limit_counts_what_it_releases() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn bad_record_that_ends_the_run_counts_once() {
+    for (bad, reject, refuse) in [("bad = [7],", "", ""), ("", "reject = 7,", ""), ("", "", "refuse = 7,")] {
+        let finished = TestPipeline::new()
+            .run(&format!(
+                "sources.in = {{ type = 'test_count', until = 10, {bad} }}
+                transforms.t = {{ type = 'test_meddle', {reject} inputs = ['in'] }}
+                sinks.out = {{ type = 'test_keep', name = 'until {bad}{reject}', {refuse} inputs = ['t'] }}"
+            ))
+            .await;
+        let n_stored = finished.report.components[2].counts.records_out;
+        assert_balanced(&finished, 10, n_stored);
+        let n_rejected: u64 = finished.report.components.iter().map(|it| it.counts.rejected).sum();
+        assert_eq!(n_rejected, 1);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn stop_counts_what_it_releases() {
     let pipeline = "sources.in = { type = 'test_count', until = 1000, endless = true }
         transforms.slow = { type = 'test_meddle', pause = 10, inputs = ['in'] }
