@@ -13,7 +13,7 @@ use super::super::columns::{self, Columns, EmptyFile, FileWithHeader, open_with_
 use super::super::files::{self, is_being_written, is_missing, modified, uncompressed};
 use super::super::input::{Changed, IncompleteArchive, Input, REPLACED, WrittenOver, ended_early};
 use super::super::position::{CsvPosition, Cursor, End, Pass, is_unread_input_unchanged};
-use super::super::rotation::{find_moved, note_absent};
+use super::super::rotation::{find_moved, is_surely_in_place, note_absent};
 use super::super::settings::Settings;
 use super::unfinished::{Unfinished, UnfinishedFiles};
 use super::{OpenFile, Reader};
@@ -247,6 +247,8 @@ impl Reader {
                         None => return Ok(None),
                     }
                 }
+                // It was rotated since it was found.
+                Some(_) if settings.follow && !is_surely_in_place(cursor, settings) => return Ok(None),
                 Some(what) => {
                     let n_lines = cursor.lines;
                     let follow = advice_to_follow(settings);

@@ -5,7 +5,7 @@ use std::fs::{DirEntry, Metadata};
 use std::os::unix::fs::{DirEntryExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
-use super::super::files::{file_name, is_compressed, modified};
+use super::super::files::{file_name, is_compressed, modified, uncompressed};
 use super::super::position::Cursor;
 
 /// A file that may be one which was renamed.
@@ -33,6 +33,11 @@ impl Candidate {
 
     pub(super) fn name(&self) -> &str {
         file_name(&self.path)
+    }
+
+    /// Whether it is the archive that a program is making of another file.
+    pub(super) fn is_being_compressed(&self) -> bool {
+        is_compressed(self.name()) && self.path.with_file_name(uncompressed(self.name())).exists()
     }
 }
 
@@ -118,7 +123,9 @@ impl Candidates {
     /// The archives in the folder of a file, by their names, that were not modified before it.
     pub(super) fn archives_beside(&self, path: &Path, modified: u64) -> impl Iterator<Item = &Candidate> {
         let is_beside = move |file: &&Candidate| {
-            second(file.modified()) >= second(modified) && file.path.parent() == path.parent()
+            second(file.modified()) >= second(modified)
+                && file.path.parent() == path.parent()
+                && !file.is_being_compressed()
         };
         self.at(&self.archives).filter(is_beside)
     }

@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result};
 use tracing::{info, warn};
 
 use super::super::columns::open_with_header;
-use super::super::files::{display_path, file_name, is_compressed, is_rotated, uncompressed};
+use super::super::files::{display_path, file_name, is_rotated};
 use super::super::position::Cursor;
 use super::super::settings::Settings;
 use super::candidates::{Candidate, Candidates};
@@ -32,7 +32,7 @@ pub(super) fn add(
         .all()
         .filter(|file| !file.is_found && file.path.parent() == path.parent() && file.path != path)
         .filter(|file| is_rotated(file_name(path), file.name()) && file.modified() >= since)
-        .filter(|file| !is_being_compressed(file))
+        .filter(|file| !file.is_being_compressed())
         .cloned()
         .collect();
     // Of files of one age the higher number is the older one.
@@ -47,7 +47,9 @@ pub(super) fn add(
         // It has no row.
         let Some(found) = found else { continue };
         let is_copy = before.rows > 0 && has_content(before, &file.path, settings);
-        let is_like = settings.adds_columns || names.as_ref().is_some_and(|names| *names == found);
+        // Without a row and without a successor that has a header there is nothing to compare.
+        let is_like =
+            settings.adds_columns || names.as_ref().map_or(before.rows == 0, |names| *names == found);
         match file.path.to_str() {
             Some(path) if is_like && !is_copy => {
                 info!(
@@ -64,11 +66,6 @@ pub(super) fn add(
     if !doubtful.is_empty() {
         warn_of_unread_files(path, &doubtful, settings);
     }
-}
-
-/// Whether the file is the archive that a program is making of another one.
-fn is_being_compressed(file: &Candidate) -> bool {
-    is_compressed(file.name()) && file.path.with_file_name(uncompressed(file.name())).exists()
 }
 
 /// The names of the columns of a file; `None` if it has no header yet.

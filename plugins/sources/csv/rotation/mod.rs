@@ -50,7 +50,7 @@ pub(super) fn find_moved(cursors: &mut Vec<Cursor>, found: &[PathBuf], settings:
             rotated.push(move_to(cursor, to, &mut candidates, settings));
         } else if is_at_its_path(cursor, &candidates, settings) {
             if let Ok(now) = std::fs::metadata(&cursor.path) {
-                if cursor.offset == 0 && cursor.inode != 0 && !cursor.is_of(&now) {
+                if cursor.rows == 0 && cursor.inode != 0 && !cursor.is_of(&now) {
                     // None of its rows was read, so this may be its successor.
                     rotated.push(Rotated { before: cursor.clone(), to: None });
                 }
@@ -145,7 +145,7 @@ fn warn_of_lost_rows(cursor: &Cursor, settings: &Settings) {
 }
 
 /// Whether the path of a cursor leads to its file, as far as that can be told without looking for others.
-fn is_surely_in_place(cursor: &Cursor, settings: &Settings) -> bool {
+pub(super) fn is_surely_in_place(cursor: &Cursor, settings: &Settings) -> bool {
     if cursor.is_gone {
         return true;
     }
