@@ -17,6 +17,9 @@ use crate::plugin::{Build, Kind, Plugin, Registry};
 use crate::redaction::Redaction;
 use crate::schema::options_schema;
 
+/// What `inputs` is called in other programs.
+const OTHER_NAMES: [&str; 4] = ["from", "source", "sources", "upstream"];
+
 /// One component table, before its options are read.
 pub(crate) struct RawComponent<'i> {
     pub(crate) name: String,
@@ -45,19 +48,30 @@ pub(crate) fn read_component<'i>(
     if raw.kind != Kind::Source {
         match raw.table.remove("inputs") {
             Some(value) => inputs = read_inputs(&value, interpolated, errors),
-            None => errors.push(
-                Diagnostic::new(
-                    format!("{} `{}` needs `inputs`", raw.kind, raw.name),
-                    raw.at.clone(),
-                    "`inputs` is missing",
-                )
-                .note("`inputs` names the components whose records it takes, as in `inputs = [\"stocks\"]`"),
-            ),
+            None => errors.push(without_inputs(&mut raw, registry)),
         }
     }
     let named = Named { name: raw.name.clone(), kind: raw.kind, at: raw.at.clone(), inputs };
     let options = read_options(raw, interpolated, registry, errors)?;
     Some((named, options))
+}
+
+/// The error of a component without `inputs`; takes out of its table what is most likely meant for them.
+fn without_inputs(raw: &mut RawComponent<'_>, registry: &Registry) -> Diagnostic {
+    let plugin = raw.table.get("type").and_then(|name| registry.get(raw.kind, name.get_ref().as_str()?));
+    let schema = plugin.map(options_schema);
+    let is_option = |name: &str| schema.as_ref().is_some_and(|it| it["properties"].get(name).is_some());
+    let is_meant = |name: &str| OTHER_NAMES.contains(&name) || similar(name, ["inputs"]).is_some();
+    let other = raw.table.keys().find(|name| is_meant(name.get_ref()) && !is_option(name.get_ref())).cloned();
+    let message = format!("{} `{}` needs `inputs`", raw.kind, raw.name);
+    let error = match &other {
+        Some(other) => {
+            raw.table.remove(&**other.get_ref());
+            Diagnostic::new(message, other.span(), "write it as `inputs = [\"NAME\"]`")
+        }
+        None => Diagnostic::new(message, raw.at.clone(), "`inputs` is missing"),
+    };
+    error.note("`inputs` names the components whose records it takes, as in `inputs = [\"stocks\"]`")
 }
 
 fn read_inputs(

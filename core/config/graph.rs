@@ -101,8 +101,12 @@ fn check_inputs((own, component): (usize, &Named), components: &[Named], errors:
                 .filter(|other| *other != component.name)
                 .collect();
             let message = format!("no component is called `{written}`");
+            // The name of a component does not contain its section.
+            let short = Kind::ALL
+                .into_iter()
+                .find_map(|kind| written.strip_prefix(kind.section())?.strip_prefix('.'));
             let error = Diagnostic::new(message, at.clone(), "unknown input")
-                .did_you_mean(written, known.iter().copied())
+                .did_you_mean(short.unwrap_or(written), known.iter().copied())
                 .quoted();
             errors.push(match known[..] {
                 [] => error.note("there is no other component in this file"),

@@ -216,7 +216,7 @@ fn take_section<'i>(
             let message = format!("`{name}` cannot be the name of a component");
             errors.push(Diagnostic::new(message, at.clone(), advice));
         }
-        let advice = format!("write it as `[{}.{name}]` with a `type`", kind.section());
+        let advice = format!("write `[{}.NAME]` above it, one table for each {kind}", kind.section());
         if let Some((table, span)) = take_table(&name, &key, value, &advice, errors) {
             raws.push(RawComponent { name, kind, at, table, span });
         }

@@ -126,6 +126,27 @@ fn misspelt_input_does_not_make_its_component_unused() {
 }
 
 #[test]
+fn other_name_for_inputs_is_one_error_with_advice() {
+    for other in
+        ["input = \"in\"", "imputs = [\"in\"]", "from = \"in\"", "source = \"in\"", "Inputs = [\"in\"]"]
+    {
+        let text = with_sink("").replace("inputs = [\"in\"]", other);
+        assert_eq!(errors(&text), ["5:1 sink `out` needs `inputs`"], "{other}");
+        assert!(shown(&text).contains("write it as `inputs = [\"NAME\"]`"), "{other}");
+    }
+    // Options of the plugin have their own errors.
+    let text = with_sink("pause = 1").replace("inputs = [\"in\"]", "name_of_input = 1");
+    assert_eq!(errors(&text).len(), 3);
+    let text = shown(&with_sink("").replace("[\"in\"]", "[\"sources.in\"]"));
+    assert!(
+        text.contains("no component is called `sources.in`") && text.contains("+ inputs = [\"in\"]"),
+        "{text}"
+    );
+    let text = shown("[sources.in]\ntype = \"well\"\n[sinks]\ntype = \"bucket\"\n");
+    assert!(text.contains("write `[sinks.NAME]` above it"), "{text}");
+}
+
+#[test]
 fn all_missing_options_are_named() {
     let found = errors("[sources.in]\ntype = \"well\"\n[sinks.out]\ntype = \"bucket\"\ninputs = [\"in\"]\n");
     let needs = |name: &str| format!("3:8 sink `bucket` needs the option `{name}`");
