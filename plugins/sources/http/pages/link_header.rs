@@ -53,6 +53,19 @@ pub(super) fn is_url(text: &str, endpoint: &Url) -> bool {
     !text.contains(char::is_whitespace) && (is_absolute(text) || has_query || is_relative || begins_as_path())
 }
 
+/// A URL without what some APIs leave in it: escapes of HTML and XML (no parameter is called `amp;page`), and variables of
+/// a template, such as `{&sort}` (RFC 6570), which have no value.
+pub(super) fn cleaned(target: &str) -> String {
+    let escapes = ["&amp;", "&#38;", "&#038;", "&#x26;"];
+    let mut url = escapes.iter().fold(target.to_owned(), |url, escape| url.replace(escape, "&"));
+    while let Some(begin) = url.find("{?").or_else(|| url.find("{&"))
+        && let Some(length) = url[begin..].find('}')
+    {
+        url.replace_range(begin..=begin + length, "");
+    }
+    url
+}
+
 struct Link<'a> {
     target: &'a str,
     is_next: bool,
@@ -152,6 +165,21 @@ mod tests {
             ".x",
         ] {
             assert!(!is_url(cursor, &endpoint), "{cursor}");
+        }
+    }
+
+    #[test]
+    fn escapes_and_variables_in_a_url_are_removed() {
+        for (target, cleaned_target) in [
+            (
+                "https://a/x?b=1&amp;c=2&#038;d=3&#38;e=%26amp%3B&#x26;f",
+                "https://a/x?b=1&c=2&d=3&e=%26amp%3B&f",
+            ),
+            ("/x?page=1{&sort,size}", "/x?page=1"),
+            ("/x{?page}#part", "/x#part"),
+            ("/x?amp;b={1}&c={\"a\":2}&d={&e", "/x?amp;b={1}&c={\"a\":2}&d={&e"),
+        ] {
+            assert_eq!(cleaned(target), cleaned_target);
         }
     }
 

@@ -1,6 +1,7 @@
 //! Finds the request for the next page in a response.
 
 use anyhow::anyhow;
+use reqwest::Url;
 use serde_json::Value;
 use tracing::warn;
 
@@ -12,7 +13,7 @@ use super::count::{PageCount, ReceivedPage};
 use super::cursor_place::{CursorPlace, header_text};
 use super::end_checks::is_end_cursor;
 use super::history::PageHistory;
-use super::link_header::{are_links, next_of_links, next_target};
+use super::link_header::{are_links, cleaned, next_of_links, next_target};
 use super::page_request::{PagePlace, PageRequest};
 use super::pagination::{EndOptions, Pagination, query_of};
 use crate::shared::json_text::kind_of;
@@ -111,6 +112,7 @@ impl HttpSource {
                         return Err(unreadable(Unreadable::Unexpected(why)));
                     }
                 };
+                let target = below_base(next, &target, response).unwrap_or(target);
                 let what = format!("the URL at `{next}`");
                 (self.linked(response, &target, &what)?, what)
             }
@@ -189,7 +191,7 @@ impl HttpSource {
     /// The place that a link leads to, if it may be followed.
     fn linked(&self, response: &Response, target: &str, what: &str) -> Result<PagePlace, HttpError> {
         let Response { title, url, .. } = response;
-        let Ok(link) = url.join(target) else {
+        let Ok(link) = url.join(&cleaned(target)) else {
             let target = self.client.redactor.text(target);
             return Err(HttpError::FatalUntilSuccess(anyhow!(
                 "{title}: {what} `{target}` is not a valid URL"
@@ -235,6 +237,20 @@ impl HttpSource {
         // A smaller number does not count the records.
         Ok(total == Some(page.n_elements()))
     }
+}
+
+/// The path of the next page, if it is relative to the URL in a member `base` beside it, as in Confluence. Only the path of
+/// `base` counts: behind a gateway the API has another host and a longer path.
+fn below_base(next: &Pointer, target: &str, response: &Response) -> Option<String> {
+    let next = next.to_string();
+    let base = Pointer::try_from(format!("{}/base", next.rsplit_once('/')?.0)).ok()?;
+    let Located::At(range) = locate(&base, response).ok()? else { return None };
+    let base = Url::parse(&serde_json::from_slice::<String>(&response.body[range]).ok()?).ok()?;
+    let context = base.path().trim_end_matches('/');
+    let begin = response.url.path().find(&format!("{context}/")).filter(|_| !context.is_empty())?;
+    let gateway = &response.url.path()[..begin];
+    let context = if target.starts_with(&format!("{context}/")) { "" } else { context };
+    target.starts_with('/').then(|| [gateway, context, target].concat())
 }
 
 /// Whether a JSON text says that there is not another page.

@@ -10,6 +10,7 @@ mod incremental;
 mod large;
 mod limits;
 mod lists;
+mod next_links;
 mod overlaps;
 mod pages;
 mod pagination;
