@@ -6,9 +6,48 @@ use chrono::{DateTime, NaiveDate, NaiveTime};
 
 use super::cursor_value::{Nanos, SECOND, nanos};
 
+#[cfg(test)]
+mod tests;
+
+/// The zones of RFC 2822, and others that mean one offset, in hours.
+const ZONES: [(&str, Nanos); 22] = [
+    ("EST", -5),
+    ("EDT", -4),
+    ("CST", -6),
+    ("CDT", -5),
+    ("MST", -7),
+    ("MDT", -6),
+    ("PST", -8),
+    ("PDT", -7),
+    ("AKST", -9),
+    ("AKDT", -8),
+    ("WET", 0),
+    ("WEST", 1),
+    ("CET", 1),
+    ("CEST", 2),
+    ("EET", 2),
+    ("EEST", 3),
+    ("MSK", 3),
+    ("JST", 9),
+    ("AEST", 10),
+    ("AEDT", 11),
+    ("NZST", 12),
+    ("NZDT", 13),
+];
+
 /// The point in time that a text means; without a zone it is in UTC.
 pub(crate) fn read(text: &str) -> Option<Nanos> {
-    Reader { rest: text, pattern: None }.read()
+    of_epoch(text).or_else(|| Reader { rest: text, pattern: None }.read())
+}
+
+/// Such as `/Date(1704067200000)/` or `/Date(1704067200000+0100)/`, as in `OData` 2: milliseconds in UTC, and the offset
+/// in which to show them.
+fn of_epoch(text: &str) -> Option<Nanos> {
+    let inner = text.strip_prefix("/Date(")?.strip_suffix(")/")?;
+    let millis = inner
+        .rsplit_once(['+', '-'])
+        .map_or(inner, |(millis, _)| if millis.is_empty() { inner } else { millis });
+    Some(millis.parse::<Nanos>().ok()? * (SECOND / 1_000))
 }
 
 /// The strftime pattern that writes a time in UTC in the form of this text.
@@ -128,24 +167,32 @@ impl Reader<'_> {
         if self.rest.is_empty() {
             return Some(0);
         }
+        // A region behind the offset, as in RFC 9557, or a comment, as in RFC 2822.
+        let named = self.rest.strip_suffix(']').and_then(|rest| rest.split_once('['));
+        let named = named.or_else(|| self.rest.strip_suffix(')')?.split_once(" ("));
+        self.rest = named.map_or(self.rest, |(offset, _)| offset);
         if self.eat(&[' ']).is_some() {
             self.form(" ");
         }
-        let sign = match self.rest {
-            "Z" | "z" | "UTC" | "GMT" => {
-                let name = self.rest;
+        let n_letters = self.rest.bytes().take_while(u8::is_ascii_alphabetic).count();
+        let (name, offset) = self.rest.split_at(n_letters);
+        match name {
+            "" => {}
+            // Marketo writes `Z+0000`.
+            "Z" | "z" | "UTC" | "GMT" if matches!(offset, "" | "+0000") => {
                 self.form(name);
                 return Some(0);
             }
+            "UTC" | "GMT" => self.form(name),
             _ => {
-                if self.eat(&['+', '-'])? == '-' {
-                    -1
-                } else {
-                    1
-                }
+                let hours = hours_of(name).filter(|_| has_time && offset.is_empty())?;
+                self.form("UTC");
+                return Some(hours * 3600 * SECOND);
             }
-        };
-        let (hours, _) = self.number(2, 2)?;
+        }
+        self.rest = offset;
+        let sign = if self.eat(&['+', '-'])? == '-' { -1 } else { 1 };
+        let (hours, n_hours) = self.number(if name.is_empty() { 2 } else { 1 }, 2)?;
         let has_colon = self.eat(&[':']).is_some();
         // A day of two digits may be followed by a third number, which is not a zone.
         let has_minutes = has_colon || !(self.rest.is_empty() && has_time);
@@ -153,6 +200,7 @@ impl Reader<'_> {
         self.form(match (has_colon, has_minutes) {
             (true, _) => "+00:00",
             (_, true) => "+0000",
+            _ if n_hours == 1 => "+0",
             _ => "+00",
         });
         let is_zone = self.rest.is_empty() && hours < 24 && minutes < 60;
@@ -168,8 +216,9 @@ impl Reader<'_> {
         if !text.starts_with(|c: char| c.is_ascii_digit()) || !is_name(text.split(' ').nth(1)?) {
             return None;
         }
-        let time = match zone {
-            "UTC" => DateTime::parse_from_rfc2822(&format!("{front} +0000")),
+        let time = match (zone, hours_of(zone)) {
+            ("UTC", _) => DateTime::parse_from_rfc2822(&format!("{front} +0000")),
+            (_, Some(hours)) => DateTime::parse_from_rfc2822(&format!("{front} {:+05}", hours * 100)),
             _ => DateTime::parse_from_rfc2822(text),
         };
         if day_of_week.is_some() {
@@ -206,6 +255,10 @@ impl Reader<'_> {
     }
 }
 
+fn hours_of(zone: &str) -> Option<Nanos> {
+    ZONES.iter().find(|(name, _)| *name == zone).map(|(_, hours)| *hours)
+}
+
 /// The beginning of a day.
 fn date_of(year: u32, month: u32, day: u32) -> Option<Nanos> {
     let date = NaiveDate::from_ymd_opt(i32::try_from(year).ok()?, month, day)?;
@@ -228,95 +281,4 @@ pub(super) fn of_digits(number: i128) -> Option<(Nanos, &'static str)> {
     let (hour, minute, second) = (part(10_000, 100), part(100, 100), part(1, 100));
     let is_time = hour < 24 && minute < 60 && second <= 60;
     is_time.then(|| (date + Nanos::from(hour * 3600 + minute * 60 + second) * SECOND, pattern))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::time_format::TimeFormat;
-    use super::*;
-
-    #[test]
-    fn text_that_is_read_is_written_in_its_form() {
-        for text in [
-            "2024-01-02",
-            "2024-01",
-            "2024/01/02",
-            "2024-1-2",
-            "2024/1/12",
-            "2024-01-02Z",
-            "2024-01-02+00:00",
-            "2024-01-02T10",
-            "2024-01-02T10:04",
-            "2024-01-02 10:04",
-            "2024-01-02 9:04",
-            "2024-01-02T10:04:05Z",
-            "2024-01-02t10:04:05z",
-            "2024-01-02 10:04:05",
-            "2024-01-02 10:04:05 UTC",
-            "2024-01-02 10:04:05 GMT",
-            "2024-01-02T10:04:05+0000",
-            "2024-01-02T10:04:05.250+0000",
-            "2024-01-02 10:04:05 +00:00",
-            "2024-01-02 10:04:05+00",
-            "2024-01-02T10:04:05.250",
-            "2024-01-02T10:04:05,250Z",
-            "2024-01-02T10:04:05.250001Z",
-            "2024-01-02T10:04:05.250001002Z",
-            "20240102T100405Z",
-            "20240102T1004",
-            "Tue, 02 Jan 2024 10:04:05 +0000",
-            "Tue, 02 Jan 2024 10:04:05 GMT",
-            "02 Jan 2024 10:04 UTC",
-        ] {
-            let time = read(text).unwrap_or_else(|| panic!("{text} is not read"));
-            assert_eq!(TimeFormat::Strftime(pattern(text).unwrap()).write(time), text);
-        }
-        // The day of the week is not checked, and a zone is written as UTC in its form.
-        let written = |text: &str| TimeFormat::Strftime(pattern(text).unwrap()).write(read(text).unwrap());
-        assert_eq!(written("Mon, 31 Jan 2024 18:00:00 +0200"), "Wed, 31 Jan 2024 16:00:00 +0000");
-        assert_eq!(written("2024-01-01T00:00:00+02:00"), "2023-12-31T22:00:00+00:00");
-        assert_eq!(written("2024-01-01T00:00:00.0000000"), "2024-01-01T00:00:00.000000");
-    }
-
-    #[test]
-    fn text_that_is_not_a_date_is_not_read() {
-        for text in [
-            "",
-            "20240102",
-            "202401",
-            "2024",
-            "2024-13",
-            "2024-1",
-            "2024/01",
-            "2024-02-30",
-            "2024-01-02-05",
-            "2024-01-02T",
-            "2024-01-02T25:00",
-            "2024-01-02 10:04:05 PM",
-            "2024-01-02 10:04:05.",
-            "2024-01-02x",
-            "20240102100405",
-            "31.01.2024",
-            "31 Jan 2024",
-            "soon, or later",
-            "2024-01-02T10:04:05ä",
-        ] {
-            assert_eq!(read(text), None, "{text}");
-        }
-    }
-
-    #[test]
-    fn number_in_the_form_of_a_date_is_one() {
-        for number in [20_240_105, 19_000_101, 202_401_051_030, 20_240_105_103_059] {
-            let (time, pattern) = of_digits(number).unwrap();
-            assert_eq!(TimeFormat::Strftime(pattern.into()).write(time), number.to_string());
-        }
-        for number in
-            [0, -20_240_105, 20_240_132, 20_241_301, 18_991_231, 2024, 202_401, 2_024_010_510, 1_704_153_600]
-        {
-            assert_eq!(of_digits(number), None, "{number}");
-        }
-        assert_eq!(of_digits(20_240_105_246_000), None);
-        assert_eq!(of_digits(1_704_153_600_000), None);
-    }
 }

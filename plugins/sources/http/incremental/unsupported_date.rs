@@ -21,6 +21,10 @@ pub(super) enum UnsupportedDate {
 impl UnsupportedDate {
     /// Looks at a text that is compared as text.
     pub(crate) fn of(text: &str) -> Option<Self> {
+        // JavaScript writes `… GMT+0200 (Central European Summer Time)`, with another name in winter.
+        if let Some((date, _)) = text.strip_suffix(')').and_then(|text| text.split_once(" (")) {
+            return Self::of(date).map(|_| UnsupportedDate::Date(None));
+        }
         if text.len() > MAX_LEN || !text.starts_with(|c: char| c.is_ascii_alphanumeric()) {
             return None;
         }
@@ -30,7 +34,11 @@ impl UnsupportedDate {
         if !text.is_ascii() {
             return None;
         }
-        numbers(text).or_else(|| clock(text)).or_else(|| names(text)).or_else(|| quarter(text))
+        numbers(text)
+            .or_else(|| clock(text))
+            .or_else(|| zoned(text))
+            .or_else(|| names(text))
+            .or_else(|| quarter(text))
     }
 }
 
@@ -110,6 +118,15 @@ fn clock(text: &str) -> Option<UnsupportedDate> {
     Some(UnsupportedDate::Date(Some(date + &time)))
 }
 
+/// A time with a zone whose offset is not known here, such as `2024-01-31 16:00:00 IST` or `2024-01-31T16:00[Asia/Tokyo]`.
+fn zoned(text: &str) -> Option<UnsupportedDate> {
+    let (time, zone) = text.split_at(text.rfind([' ', '['])?);
+    let is_abbreviation = |name: &str| name.len() <= 5 && name.bytes().all(|c| c.is_ascii_uppercase());
+    let is_zone = zone.contains('/') || zone.ends_with(']') || is_abbreviation(&zone[1..]);
+    let pattern = date_text::pattern(time).filter(|pattern| is_zone && pattern.contains("%H"))?;
+    Some(UnsupportedDate::Date(Some(pattern + zone)))
+}
+
 /// Such as `Jan 31, 2024`, `31-JAN-24`, `Wed Jan 31 16:00:00 +0000 2024` or `Q1 2024`.
 fn names(text: &str) -> Option<UnsupportedDate> {
     let mut pattern = String::new();
@@ -130,7 +147,11 @@ fn names(text: &str) -> Option<UnsupportedDate> {
         } else if has_clock && is_number && part.len() == 4 && pattern.ends_with('-') {
             pattern.pop();
             pattern.push_str("%z");
-        } else if has_clock && part.strip_prefix('+').is_some_and(|it| number(it, 4).is_some()) {
+        } else if has_clock
+            && let Some((zone @ ("" | "GMT" | "UTC"), offset)) = part.split_once('+')
+            && number(offset, 4).is_some()
+        {
+            pattern.push_str(zone);
             pattern.push_str("%z");
         } else if is_number && is_year(part) {
             n_years += 1;
@@ -274,6 +295,11 @@ mod tests {
             ("Wed Jan 31 16:00:00 +0000 2024", "%a %b %d %H:%M:%S %z %Y"),
             ("Wed, 31-Jan-24 16:00:00 GMT", "%a, %d-%b-%y %H:%M:%S GMT"),
             ("Jan 31, 2024 4:00 PM", "%b %d, %Y %I:%M %p"),
+            ("Wed Jan 31 2024 16:00:00 GMT+0200", "%a %b %d %Y %H:%M:%S GMT%z"),
+            ("Wed Jan 31 2024 16:00:00 GMT-0500", "%a %b %d %Y %H:%M:%S GMT%z"),
+            ("2024-01-31 16:00:00 IST", "%Y-%m-%d %H:%M:%S IST"),
+            ("2024-01-31T16:00:00.250[Asia/Tokyo]", "%Y-%m-%dT%H:%M:%S.%3f[Asia/Tokyo]"),
+            ("2024-01-31 16:00:00 America/New_York", "%Y-%m-%d %H:%M:%S America/New_York"),
         ] {
             assert_eq!(
                 UnsupportedDate::of(text),
@@ -296,6 +322,7 @@ mod tests {
             "KW05 2024",
             "52/2023",
             "Jan 31, 2024 16:00:00 EST",
+            "Wed Jan 31 2024 16:00:00 GMT+0200 (Central European Standard Time)",
         ] {
             assert_eq!(UnsupportedDate::of(text), Some(UnsupportedDate::Date(None)), "{text}");
         }
@@ -334,6 +361,8 @@ mod tests {
             "March 12",
             "Jan",
             "note of 31.01.2024",
+            "2024-01-31 16:00:00 late",
+            "2024-01-31 (NYA)",
             "12:34:56:78",
             "aa:bb",
             "66a1e2f0c1d2",
