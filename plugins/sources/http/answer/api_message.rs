@@ -7,7 +7,8 @@ mod words;
 use serde_json::{Map, Value};
 
 pub(super) use self::pending::unfinished;
-use self::words::{ERROR_WORDS, contains_any, is_done_message, is_error_word, is_success, is_word};
+pub(super) use self::words::contains_any;
+use self::words::{ERROR_WORDS, is_done_message, is_error_word, is_success, is_word};
 use super::super::json::Pointer;
 
 /// A larger response is not examined.
@@ -34,6 +35,16 @@ const LIMITS: &str = "\
 pub(crate) fn is_about_limit(text: &str) -> bool {
     let text = text.to_ascii_lowercase();
     LIMITS.split('|').any(|phrase| text.contains(phrase))
+}
+
+/// Phrases that say the same in an error about a request, where a limit may also be one of its parameters.
+const REACHED: &str =
+    "request limit reached|too many requests|too many calls|exceeded the rate limit|throttl";
+
+/// Whether the error about a request says that the client has sent too many.
+pub(crate) fn is_limit_reached(text: &str) -> bool {
+    let text = text.to_ascii_lowercase();
+    REACHED.split('|').any(|phrase| text.contains(phrase))
 }
 
 /// Members that a response with an error has beside [`ERRORS`], [`OUTCOMES`] and [`SHARED`], and nothing else; in lower

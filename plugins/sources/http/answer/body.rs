@@ -169,7 +169,14 @@ fn decode(raw: SpillBuffer, headers: &HeaderMap, options: &BodyOptions) -> Resul
         },
         (buffer, _) => buffer.into_bytes()?,
     };
-    Ok(to_utf8(in_memory, content_type, options.encoding)?.into())
+    let text = to_utf8(in_memory, content_type, options.encoding)?;
+    Ok(text.slice(guard_len(&text)..).into())
+}
+
+/// The length of the text before the JSON of Gerrit and others, which keeps browsers from running it as a script.
+fn guard_len(front: &[u8]) -> usize {
+    let guards: [&[u8]; 2] = [b")]}',", b")]}'"];
+    guards.into_iter().find(|guard| front.starts_with(guard)).map_or(0, <[u8]>::len)
 }
 
 /// A large text in UTF-8, divided into its records; the whole text if it is another one.
@@ -180,9 +187,10 @@ fn divided(
     layout: &RecordLayout,
 ) -> io::Result<Result<BodyText, Vec<u8>>> {
     let mut buffer = SpillBuffer::File { file: file.try_clone()?, len };
-    let front = buffer.start(4)?;
-    let start = if front.starts_with(b"\xEF\xBB\xBF") { 3 } else { 0 };
-    let is_utf8 = start > 0
+    let front = buffer.start(5)?;
+    let mark = if front.starts_with(b"\xEF\xBB\xBF") { 3 } else { 0 };
+    let start = mark.max(guard_len(&front) as u64);
+    let is_utf8 = mark > 0
         || Encoding::for_bom(&front).is_none()
             && !front.contains(&0)
             && charset(content_type).is_none_or(|label| Encoding::for_label(label.as_bytes()) == Some(UTF_8));

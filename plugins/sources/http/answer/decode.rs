@@ -18,6 +18,7 @@ use super::codec::Codec;
 use super::items::{Items, Unreadable};
 use super::other_format::{is_ndjson, other_format, text_kind};
 use super::response::Response;
+use super::web_page::{is_temporary, is_web_page, title_of};
 use crate::shared::text_kind::TextKind;
 
 /// The maximum number of members that are remembered of a response with records.
@@ -272,6 +273,8 @@ impl HttpSource {
             },
             _ => self.advice(response),
         };
+        let page_title = title_of(response);
+        let shown_title = page_title.as_deref().map(|title| self.client.excerpt(title.as_bytes()));
         match unreadable {
             Unreadable::Truncated(why) if response.body.trim_ascii().is_empty() => {
                 HttpError::transient(anyhow!(
@@ -286,6 +289,12 @@ impl HttpSource {
             {
                 self.limit_error(response)
             }
+            Unreadable::Unexpected(_) if page_title.as_deref().is_some_and(is_temporary) => {
+                self.client.retry_error(
+                    &response.summary(),
+                    &format!("the response is a web page with the title {}", shown_title.unwrap_or_default()),
+                )
+            }
             Unreadable::Unexpected(why) | Unreadable::Missing { why, .. } => {
                 // It may contain keys of the response.
                 let why = redactor.text(&why);
@@ -293,6 +302,7 @@ impl HttpSource {
                 let excerpt = match self.client.excerpt(&response.body) {
                     excerpt if excerpt.is_empty() => excerpt,
                     _ if other_format(&response.body).is_some() => String::new(),
+                    _ if let Some(title) = shown_title => format!("{dot} The title of the page is {title}"),
                     excerpt => format!("{dot} The response begins with {excerpt}"),
                 };
                 HttpError::FatalUntilSuccess(anyhow!("{title} ({content_type}): {why}{advice}{excerpt}"))
@@ -372,12 +382,6 @@ fn pending(response: &Response) -> Option<ApiMessage> {
 /// The member that says that the job of the request is not done.
 fn unfinished(response: &Response) -> Option<String> {
     api_message::unfinished(&response.body, response.url.as_str())
-}
-
-fn is_web_page(response: &Response) -> bool {
-    let front = response.body.trim_ascii_start();
-    let begins = |with: &[u8]| front.get(..with.len()).is_some_and(|front| front.eq_ignore_ascii_case(with));
-    begins(b"<!doctype html") || begins(b"<html") || response.content_type().starts_with("text/html")
 }
 
 /// Whether a response without records says that there were too many requests.

@@ -4,7 +4,7 @@
 //! file (`spill_buffer`, `large_body`). `responses` is the option that names responses which are not what their status
 //! says, and `api_message` recognizes errors that have a success status. `items` are the elements, lines or rows
 //! (`record_reader`), and `decode` chooses among them by `codec` and explains what cannot be decoded (`json_check`,
-//! `other_format`).
+//! `other_format`, `web_page`).
 
 mod api_message;
 pub(crate) mod body;
@@ -19,8 +19,9 @@ mod record_reader;
 mod response;
 mod responses;
 mod spill_buffer;
+mod web_page;
 
-pub(crate) use self::api_message::{ApiMessage, is_about_limit};
+pub(crate) use self::api_message::{ApiMessage, is_about_limit, is_limit_reached};
 pub(crate) use self::body::{BodyOptions, BodyText, of_file};
 pub(crate) use self::codec::Codec;
 pub(crate) use self::items::{Item, Items, Unreadable};

@@ -10,7 +10,7 @@ use reqwest::{Method, StatusCode, Url};
 use runner_core::Failure;
 use rustls::{AlertDescription, CertificateError, Error as TlsError, InvalidMessage};
 
-use super::super::answer::{ResponseSummary, is_about_limit};
+use super::super::answer::{ResponseSummary, is_about_limit, is_limit_reached};
 use super::super::error::{HttpError, without_url};
 use super::retry_after;
 use super::send::{COOKIE_ADVICE, Client};
@@ -82,8 +82,8 @@ impl Client {
         }
         let advice = match status {
             StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
-                "it gives no token; check `auth.client_id` and `auth.client_secret`, `auth.scope`, `auth.audience`, \
-                 and whether `auth.client_auth` must be \"basic\" or \"body\""
+                "it gives no token; check `auth.client_id`, `auth.client_secret` and `auth.refresh_token` (which may have \
+                 expired), `auth.scope`, `auth.audience`, and whether `auth.client_auth` must be \"basic\" or \"body\""
             }
             _ => "check `auth.token_url`",
         };
@@ -106,7 +106,9 @@ impl Client {
         let is_limit = matches!(status.as_u16(), 418 | 429)
             // The last request that is allowed may be for something that does not exist.
             || status != StatusCode::NOT_FOUND && retry_after::is_exhausted(headers)
-            || matches!(status.as_u16(), 402 | 403) && is_about_limit(&String::from_utf8_lossy(body));
+            || matches!(status.as_u16(), 402 | 403) && is_about_limit(&String::from_utf8_lossy(body))
+            // As Facebook and Stack Exchange do.
+            || status == StatusCode::BAD_REQUEST && is_limit_reached(&String::from_utf8_lossy(body));
         let what = match status {
             _ if !why.is_empty() => why,
             _ if is_limit => "rate limit",

@@ -79,8 +79,13 @@ async fn status_403_advice_mentions_credentials_only_if_they_were_sent() {
 #[tokio::test]
 async fn response_in_another_format_is_an_error_with_advice() {
     let page = "<!DOCTYPE html>\n<title>Log in</title>";
-    let html =
-        ["fatal: GET http://", "200 OK (text/html)", "not JSON at byte 0", "`auth`", "<title>Log in</title>"];
+    let html = [
+        "fatal: GET http://",
+        "200 OK (text/html)",
+        "not JSON at byte 0",
+        "`auth`",
+        "The title of the page is `Log in`",
+    ];
     for (codec, body, content_type, parts) in [
         ("json", page, "text/html", &html[..]),
         (
@@ -94,6 +99,19 @@ async fn response_in_another_format_is_an_error_with_advice() {
     ] {
         let response = ResponseTemplate::new(200).set_body_raw(body, content_type);
         assert_contains(&failure_of(response, json!({"codec": codec})).await, parts);
+    }
+}
+
+#[tokio::test]
+async fn web_page_that_says_that_the_api_is_not_available_is_requested_again() {
+    let down =
+        "<html>\n<head><meta charset=utf-8>\n<TITLE data-x>\n Down for\n maintenance </TITLE></head></html>";
+    for codec in ["json", "ndjson", "csv"] {
+        for options in [json!({"codec": codec}), json!({"codec": codec, "interval": "1h", "responses": {}})] {
+            let page = ResponseTemplate::new(200).set_body_raw(down, "text/html; charset=utf-8");
+            let failure = failure_of(page, options).await;
+            assert_contains(&failure, &["retry: ", "a web page with the title `Down for maintenance`"]);
+        }
     }
 }
 

@@ -103,17 +103,22 @@ async fn other_encodings_of_a_large_response_are_read() {
     let utf16: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
     let marked = [b"\xEF\xBB\xBF", text.as_bytes()].concat();
     let latin: Vec<u8> = text.chars().map(|it| it as u32 as u8).collect();
+    let guarded = [b")]}'\n", text.as_bytes()].concat();
     for (body, content_type) in [
         (utf16, "application/json"),
         (marked, "application/json"),
+        (guarded.clone(), "application/json"),
+        (guarded, "application/json; charset=UTF-8"),
         (latin, "application/json; charset=iso-8859-1"),
         (text.clone().into_bytes(), "application/json; charset=UTF-8"),
         (text.clone().into_bytes(), "application/json; charset=us-ascii"),
     ] {
         let server = serve([ResponseTemplate::new(200).set_body_raw(body, content_type)]).await;
-        let run = run_with(&server, json!({}), None, 100).await;
-        assert!(run.error.is_none(), "{:?}", run.error);
-        assert_eq!(format!("[{}]", run.bodies.join(",")), text, "{content_type}");
+        for max_in_memory in [100, usize::MAX] {
+            let run = run_with(&server, json!({}), None, max_in_memory).await;
+            assert!(run.error.is_none(), "{:?}", run.error);
+            assert_eq!(format!("[{}]", run.bodies.join(",")), text, "{content_type}");
+        }
     }
 }
 

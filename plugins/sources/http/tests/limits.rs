@@ -37,11 +37,16 @@ async fn limits_are_waited_for_wherever_they_hide() {
     for answer in [
         ResponseTemplate::new(418),
         ResponseTemplate::new(403).set_body_string("API rate limit exceeded for you"),
+        ResponseTemplate::new(400)
+            .set_body_string(r#"{"error": {"message": "(#17) User request limit reached"}}"#),
     ] {
         let failure = first_failure(answer, json!({})).await;
         assert_eq!((failure.class(), failure.retry_after()), (Class::Transient, None));
         assert!(text_of(&failure).contains("rate limit: too many requests"), "{}", text_of(&failure));
     }
+    let other =
+        ResponseTemplate::new(400).set_body_string("`limit` exceeded the maximum of 100 rows per page");
+    assert!(!first_failure(other, json!({})).await.is_retryable());
 }
 
 #[tokio::test]
