@@ -105,7 +105,7 @@ struct HttpConfig {
     body: Option<String>,
     /// Credentials: `{ strategy = "basic", user, password }`, `{ strategy = "bearer", token }`,
     /// `{ strategy = "api_key", in = "header", name, value }`, where `in` may also be `"query"`,
-    /// `{ strategy = "oauth2", token_url, client_id, client_secret }` for client credentials, or
+    /// `{ strategy = "oauth2", token_url, client_id, client_secret }` for client credentials or a refresh token, or
     /// `{ strategy = "hmac", secret, message, headers }` for signed requests.
     /// Sent only to the host of `endpoint` and to `token_url`, and never shown.
     auth: Option<Auth>,

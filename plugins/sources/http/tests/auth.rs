@@ -101,6 +101,42 @@ async fn token_is_renewed_before_it_expires_and_once_on_401() {
 }
 
 #[tokio::test]
+async fn refresh_token_is_sent_and_replaced_until_the_run_ends() {
+    let server = MockServer::builder().start().await;
+    // Every token is valid for one request, and every refresh token for one token.
+    let n_given = Mutex::new(0);
+    Mock::given(path("/token"))
+        .respond_with(move |request: &Request| {
+            let mut n_given = n_given.lock().unwrap();
+            let sent = format!("grant_type=refresh_token&refresh_token=hush%2F{n_given}&scope=a+b&");
+            let body = String::from_utf8_lossy(&request.body).into_owned();
+            if !body.starts_with(&sent) {
+                return ResponseTemplate::new(400).set_body_string(body);
+            }
+            *n_given += 1;
+            let token = format!("t{n_given}");
+            json_response(
+                json!({"access_token": token, "expires_in": 0, "refresh_token": format!("hush/{n_given}")}),
+            )
+        })
+        .mount(&server)
+        .await;
+    Mock::given(path("/prices"))
+        .respond_with(|request: &Request| {
+            json_response(json!([request.headers["authorization"].to_str().unwrap()]))
+        })
+        .mount(&server)
+        .await;
+    let mut options = oauth2(&server, json!({"refresh_token": "hush/0"}));
+    options["interval"] = json!("1ms");
+    let first = run(&server, options.clone(), None, 2).await;
+    assert_eq!(first.bodies, [r#""Bearer t1""#, r#""Bearer t2""#]);
+    let failure = run(&server, options, None, 1).await.failure();
+    assert_contains(&failure, &["fatal: ", "`auth.refresh_token` (which may have expired)"]);
+    assert!(failure.contains("grant_type=refresh_token") && !failure.contains("hush"), "{failure}");
+}
+
+#[tokio::test]
 async fn refused_client_is_fatal_and_its_secret_is_not_shown() {
     let server = MockServer::builder().start().await;
     let echo = |request: &Request| {

@@ -43,8 +43,8 @@ pub(crate) enum Auth {
         /// The key.
         value: Secret,
     },
-    /// OAuth 2.0 client credentials, as in RFC 6749, 4.4: a token from a token endpoint, in the header
-    /// `Authorization: Bearer …`. It is renewed before it expires, and once when the API returns 401.
+    /// OAuth 2.0 client credentials or a refresh token, as in RFC 6749, 4.4 and 6: a token from a token endpoint, in
+    /// the header `Authorization: Bearer …`. It is renewed before it expires, and once when the API returns 401.
     #[serde(rename = "oauth2")]
     OAuth2 {
         /// The URL of the token endpoint.
@@ -57,6 +57,9 @@ pub(crate) enum Auth {
         scope: Option<String>,
         /// The API that the token is for, where the token endpoint asks for it.
         audience: Option<String>,
+        /// A refresh token, which a user has got by a login. Without it the client credentials are enough. One that
+        /// the token endpoint returns in its place is used until the run ends.
+        refresh_token: Option<Secret>,
         /// How `client_id` and `client_secret` are sent to the token endpoint: `"body"`, or `"basic"`, a header.
         /// Default: `"body"`.
         #[serde(default)]
@@ -181,20 +184,34 @@ impl Credentials {
                     ..Credentials::default()
                 }
             }
-            Auth::OAuth2 { token_url, client_id, client_secret, scope, audience, client_auth } => {
+            Auth::OAuth2 {
+                token_url,
+                client_id,
+                client_secret,
+                scope,
+                audience,
+                refresh_token,
+                client_auth,
+            } => {
                 require_value("auth.client_secret", client_secret)?;
+                refresh_token.iter().try_for_each(|token| require_value("auth.refresh_token", token))?;
                 let oauth2 = OAuth2::new(
                     token_url,
                     client_id,
                     client_secret,
                     scope.as_ref(),
                     audience.as_ref(),
+                    refresh_token.as_ref(),
                     *client_auth,
                 )?;
                 let pair = basic_pair(client_id, client_secret);
                 Credentials {
                     signer: Some(Signer::OAuth2(oauth2)),
-                    secrets: vec![client_secret.clone(), Secret::new(pair)],
+                    secrets: refresh_token
+                        .iter()
+                        .chain([client_secret, &Secret::new(pair)])
+                        .cloned()
+                        .collect(),
                     advice: "the API does not accept the token; check `auth.scope` and `auth.audience`, \
                              and what this client may read",
                     ..Credentials::default()

@@ -1,4 +1,4 @@
-//! OAuth 2.0 client credentials (RFC 6749, 4.4): requests a token and renews it.
+//! OAuth 2.0 client credentials and refresh tokens (RFC 6749, 4.4 and 6): requests a token and renews it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,6 +14,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
+use tracing::warn;
 use url::form_urlencoded::{Serializer, byte_serialize};
 
 use super::super::super::answer::{BodyOptions, ResponseSummary, body};
@@ -47,6 +48,8 @@ pub(crate) struct OAuth2 {
     pub(crate) scope: Option<String>,
     pub(crate) audience: Option<String>,
     pub(crate) client_auth: ClientAuth,
+    /// Without it the client credentials alone are sent.
+    refresh_token: Arc<Mutex<Option<Secret>>>,
     token: Arc<Mutex<Option<Token>>>,
 }
 
@@ -64,6 +67,7 @@ impl OAuth2 {
         client_secret: &Secret,
         scope: Option<&String>,
         audience: Option<&String>,
+        refresh_token: Option<&Secret>,
         client_auth: ClientAuth,
     ) -> Result<Self> {
         let token_url =
@@ -80,6 +84,7 @@ impl OAuth2 {
             scope: scope.cloned(),
             audience: audience.cloned(),
             client_auth,
+            refresh_token: Arc::new(Mutex::new(refresh_token.cloned())),
             token: Arc::default(),
         })
     }
@@ -101,9 +106,16 @@ impl OAuth2 {
     }
 
     /// The body of the request for a token.
-    fn form(&self) -> String {
+    fn form(&self, refresh_token: Option<&Secret>) -> String {
         let mut form = Serializer::new(String::new());
-        form.append_pair("grant_type", "client_credentials");
+        match refresh_token {
+            Some(token) => {
+                form.append_pair("grant_type", "refresh_token").append_pair("refresh_token", token.expose());
+            }
+            None => {
+                form.append_pair("grant_type", "client_credentials");
+            }
+        }
         let others = [("scope", &self.scope), ("audience", &self.audience)];
         for (name, value) in others.into_iter().filter_map(|(name, value)| Some((name, value.as_ref()?))) {
             form.append_pair(name, value);
@@ -126,7 +138,8 @@ impl OAuth2 {
             request = request.header(AUTHORIZATION, sensitive(&format!("Basic {pair}"))?);
         }
         let sent = Instant::now();
-        let response = request.body(self.form()).send().await;
+        let mut refresh_token = self.refresh_token.lock().await;
+        let response = request.body(self.form(refresh_token.as_ref())).send().await;
         let response =
             response.map_err(|error| client.transport_error(&Method::POST, &self.token_url, error))?;
         let (status, headers) = (response.status(), response.headers().clone());
@@ -147,6 +160,16 @@ impl OAuth2 {
             )));
         };
         client.redactor.learn(text);
+        if let (Some(refresh_token), Some(next)) = (&mut *refresh_token, answer["refresh_token"].as_str())
+            && refresh_token.expose() != next
+        {
+            client.redactor.learn(next);
+            *refresh_token = Secret::new(next);
+            warn!(
+                "{title}: the response contains another refresh token, which is used until the run ends and is not saved: \
+                 if a refresh token is valid only once, the next run needs a new one in `auth.refresh_token`"
+            );
+        }
         let seconds = &answer["expires_in"];
         let seconds = seconds.as_f64().or_else(|| seconds.as_str()?.trim().parse().ok());
         let life = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
