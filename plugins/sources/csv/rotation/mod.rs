@@ -207,7 +207,7 @@ fn find_archive(cursor: &Cursor, candidates: &Candidates, settings: &Settings) -
     }
     let is_archive = |to: &&Candidate| {
         // Where no row was read, the age alone tells it from older archives.
-        (cursor.offset > 0 || to.modified() > cursor.modified)
+        (cursor.rows > 0 || to.modified() > cursor.modified)
             && !is_compressed(file_name(old))
             && is_rotated(file_name(old), to.name())
             && has_content(cursor, &to.path, settings)
@@ -224,7 +224,8 @@ fn is_at_its_path(cursor: &Cursor, candidates: &Candidates, settings: &Settings)
 /// The file elsewhere that has what was read.
 fn find_by_content(cursor: &Cursor, candidates: &Candidates, settings: &Settings) -> Option<Candidate> {
     let old = Path::new(&cursor.path);
-    let has_rows = cursor.offset > 0;
+    // Every file begins with a header.
+    let has_rows = cursor.rows > 0;
     if old.exists() {
         // Something else is at the path, as after copying and truncating.
         let mut others = candidates.all().filter(|to| has_rows && to.path != old);
