@@ -61,6 +61,7 @@ fn unusual_text_gives_one_warning_that_names_the_option() {
         ("a|b\n", "{}", "delimiter = \"|\""),
         ("a;b,c;d\n", "{}", "delimiter = \";\""),
         ("id\tname, first\tprice\n", "{}", "delimiter = \"\\t\""),
+        ("a;b,c,d\n1;2,x,y\n3;4,z,w\n", "{}", "column `a;b` and all its cells contain `;`"),
         ("a,b\n", SEMICOLON, "`a,b`"),
         ("a,b;c,d\n", SEMICOLON, "delimiter = \",\""),
         ("a\u{1}b\n1\u{1}2\n", "{}", "delimiter = \"\\u0001\""),
