@@ -21,25 +21,38 @@ fn rows(range: std::ops::Range<usize>) -> Vec<String> {
     range.map(|n| json!({"n": n}).to_string()).collect()
 }
 
-fn run_with(server: &MockServer, pagination: &str) -> (TestEnv, Outcome) {
+fn run_with(server: &MockServer, options: &str) -> (TestEnv, Outcome) {
     let env = TestEnv::new();
-    pipeline(&env, server, &format!("records = \"/data\"\npagination = {{ {pagination} }}"));
+    pipeline(&env, server, options);
     let outcome = run(&env);
     (env, outcome)
+}
+
+fn run_paged(server: &MockServer, pagination: &str) -> (TestEnv, Outcome) {
+    run_with(server, &format!("records = \"/data\"\npagination = {{ {pagination} }}"))
+}
+
+/// Runs on one response, with a warning that has these parts; with none if there are no parts. Returns the records.
+async fn warned(options: &str, body: Value, parts: &[&str]) -> Vec<String> {
+    let server = serve_in_turn(vec![answer(body)]).await;
+    let (env, outcome) = run_with(&server, options);
+    outcome.assert_code(0).assert_says(parts);
+    assert_eq!(outcome.stderr.contains("WARN"), !parts.is_empty(), "{options}: {}", outcome.stderr);
+    lines(&env)
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn records_before_the_first_page_are_missed_with_a_warning() {
     let server = paged("page", |_| json!({"total": 25})).await;
-    let (env, outcome) = run_with(&server, r#"type = "page", param = "page""#);
+    let (env, outcome) = run_paged(&server, r#"type = "page", param = "page""#);
     outcome.assert_code(0).assert_says(&["`/total` is greater than the 15 records", "(`start`)"]);
     assert_eq!(lines(&env), rows(10..25));
-    let (env, outcome) = run_with(&server, r#"type = "page", param = "page", start = 0"#);
+    let (env, outcome) = run_paged(&server, r#"type = "page", param = "page", start = 0"#);
     assert!(!outcome.stderr.contains("WARN"), "{}", outcome.stderr);
     assert_eq!(lines(&env), rows(0..25));
     // The page at which the walk ends may lack the number.
     let server = paged("page", |page| if page < 3 { json!({"total": 99}) } else { json!({}) }).await;
-    let (_, outcome) = run_with(&server, r#"type = "page", param = "page", start = 0, total = "/total""#);
+    let (_, outcome) = run_paged(&server, r#"type = "page", param = "page", start = 0, total = "/total""#);
     outcome.assert_code(0).assert_says(&["`/total` is greater than the 25 records"]);
     // The options may name what is not known by its name.
     let server = paged("page", |_| json!({"n_all": 25, "n_pages": 9})).await;
@@ -47,7 +60,7 @@ async fn records_before_the_first_page_are_missed_with_a_warning() {
         (r#"total = "/n_all""#, "`/n_all` is greater than the 15 records"),
         (r#"last = "/n_pages""#, "`/n_pages` says that there are more pages"),
     ] {
-        let (env, outcome) = run_with(&server, &format!(r#"type = "page", param = "page", {option}"#));
+        let (env, outcome) = run_paged(&server, &format!(r#"type = "page", param = "page", {option}"#));
         outcome.assert_code(0).assert_says(&[says, "(`start`)"]);
         assert_eq!(lines(&env), rows(10..25));
     }
@@ -78,28 +91,21 @@ async fn pages_that_are_named_around_the_records_are_warned_of_where_they_are_no
             "type = \"next_url\", next = \"/link\"",
         ),
     ] {
-        let server = serve_in_turn(vec![answer(body)]).await;
-        let env = TestEnv::new();
-        pipeline(&env, &server, &format!("records = \"{records}\""));
-        run(&env).assert_code(0).assert_says(&[says, "only this page is read"]);
+        warned(&format!("records = \"{records}\""), body, &[says, "only this page is read"]).await;
     }
-    let server =
-        serve_in_turn(vec![answer(json!({"records": [{"n": 1}], "offset": "20", "count": 1}))]).await;
-    let env = TestEnv::new();
-    pipeline(&env, &server, "records = \"/records\"");
-    assert!(!run(&env).assert_code(0).stderr.contains("WARN"));
+    let last = json!({"records": [{"n": 1}], "offset": "20", "count": 1});
+    warned("records = \"/records\"", last, &[]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn program_that_makes_nothing_is_warned_of_until_it_has_made_a_record() {
     let server = serve_in_turn(vec![answer(json!([{"n": 1}, {"n": 2}]))]).await;
-    let env = TestEnv::new();
-    pipeline(&env, &server, "remap = '. = .m'");
-    run(&env).assert_code(0).assert_says(&["`remap` makes no record of any row"]);
-    pipeline(&env, &server, "remap = 'if .n == 1 { . = null }'");
-    assert!(!run(&env).assert_code(0).stderr.contains("WARN"));
-    pipeline(&env, &server, "remap = '. = null'");
-    assert!(!run(&env).assert_code(0).stderr.contains("WARN"));
+    let (env, outcome) = run_with(&server, "remap = '. = .m'");
+    outcome.assert_code(0).assert_says(&["`remap` makes no record of any row"]);
+    for program in ["if .n == 1 { . = null }", ". = null"] {
+        pipeline(&env, &server, &format!("remap = '{program}'"));
+        assert!(!run(&env).assert_code(0).stderr.contains("WARN"));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -109,11 +115,8 @@ async fn fields_that_no_row_has_are_warned_of() {
         (r#"key = "id", compare = ["c"]"#, "`incremental.compare` names, so that a row that has changed"),
     ] {
         let rows = json!([{"id": 1, "t": "2024-01-01"}, {"id": 2, "t": "2024-01-01"}]);
-        let server = serve_in_turn(vec![answer(rows)]).await;
-        let env = TestEnv::new();
-        pipeline(&env, &server, &format!("incremental = {{ cursor = \"t\", {fields} }}"));
-        run(&env).assert_code(0).assert_says(&[says]);
-        assert_eq!(lines(&env).len(), 2);
+        let options = format!("incremental = {{ cursor = \"t\", {fields} }}");
+        assert_eq!(warned(&options, rows, &[says]).await.len(), 2);
     }
 }
 
@@ -121,15 +124,14 @@ async fn fields_that_no_row_has_are_warned_of() {
 async fn lines_that_are_not_objects_are_warned_of() {
     let body = "[{\"n\":1},{\"n\":2}]\n";
     let server = serve_in_turn(vec![ResponseTemplate::new(200).set_body_string(body)]).await;
-    let env = TestEnv::new();
-    pipeline(&env, &server, "codec = \"ndjson\"");
-    run(&env).assert_code(0).assert_says(&["a record is an array, not an object", "codec = \"json\""]);
+    let (_, outcome) = run_with(&server, "codec = \"ndjson\"");
+    outcome.assert_code(0).assert_says(&["a record is an array, not an object", "codec = \"json\""]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn offset_that_the_api_takes_for_a_page_is_warned_of() {
     let server = paged("at", |_| json!({"meta": {"total_pages": 3}})).await;
-    let (_, outcome) = run_with(&server, r#"type = "offset", param = "at""#);
+    let (_, outcome) = run_paged(&server, r#"type = "offset", param = "at""#);
     outcome.assert_code(0).assert_says(&["`/meta/total_pages` says", r#"not pages (type = "page")"#]);
 }
 
@@ -142,7 +144,7 @@ async fn total_without_a_value_or_of_pages_is_warned_of_once() {
         ("/pages", "looks like a number of pages; `last` is for that"),
     ] {
         let pagination = format!(r#"type = "page", param = "page", start = 0, total = "{total}""#);
-        let (env, outcome) = run_with(&server, &pagination);
+        let (env, outcome) = run_paged(&server, &pagination);
         outcome.assert_code(0).assert_says(&[warning]);
         assert_eq!(outcome.stderr.matches("WARN").count(), 1, "{}", outcome.stderr);
         assert_eq!(lines(&env), rows(0..25));
@@ -157,7 +159,7 @@ async fn page_that_repeats_another_is_warned_of() {
         answer(json!({"data": if page < 3 { vec![page * 2, page * 2 + 1] } else { Vec::new() }}))
     })
     .await;
-    let (env, outcome) = run_with(&server, r#"type = "page", param = "page", start = 0"#);
+    let (env, outcome) = run_paged(&server, r#"type = "page", param = "page", start = 0"#);
     outcome.assert_code(0).assert_says(&["holds every record of the page before", "`start = 1`"]);
     assert_eq!(lines(&env), ["2", "3", "2", "3", "4", "5"]);
 }
@@ -165,22 +167,15 @@ async fn page_that_repeats_another_is_warned_of() {
 #[tokio::test(flavor = "multi_thread")]
 async fn errors_beside_records_are_warned_of_whatever_the_method() {
     let errors = json!({"data": [{"n": 1}], "errors": [{"message": "one source is late"}]});
-    let server = serve_in_turn(vec![answer(errors)]).await;
-    let env = TestEnv::new();
-    pipeline(&env, &server, "records = \"/data\"");
-    let outcome = run(&env);
-    outcome.assert_code(0).assert_says(&["has records and `/errors`", "fail = [\"/errors\"]"]);
-    assert_eq!(lines(&env), [r#"{"n":1}"#]);
+    let parts = ["has records and `/errors`", "fail = [\"/errors\"]"];
+    assert_eq!(warned("records = \"/data\"", errors, &parts).await, [r#"{"n":1}"#]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn relative_address_of_the_next_page_is_told_from_a_cursor() {
     for next in ["prices?page=2", "prices/page/2", "./prices?page=2"] {
-        let server = serve_in_turn(vec![answer(json!({"data": [{"n": 1}], "next": next}))]).await;
-        let env = TestEnv::new();
-        pipeline(&env, &server, "records = \"/data\"");
-        let outcome = run(&env);
-        outcome.assert_code(0).assert_says(&[r#"{ type = "next_url", next = "/next" }"#]);
+        let body = json!({"data": [{"n": 1}], "next": next});
+        warned("records = \"/data\"", body, &[r#"{ type = "next_url", next = "/next" }"#]).await;
     }
 }
 
@@ -211,16 +206,10 @@ fn list_as_the_endpoint_names_for_each() {
 async fn only_element_of_nested_members_is_warned_of() {
     let columns = json!({"meta": {"symbol": "NYA"}, "time": [1, 2], "close": [1.5, 2.5]});
     for (body, place) in [(json!({"data": [columns]}), "/data/0/"), (json!({"data": columns}), "/data/")] {
-        let server = serve_in_turn(vec![answer(body)]).await;
-        let env = TestEnv::new();
-        pipeline(&env, &server, "records = \"/data\"");
-        let outcome = run(&env);
-        outcome.assert_code(0).assert_says(&["members are all objects or arrays", place, "with `remap`"]);
+        let parts = ["members are all objects or arrays", place, "with `remap`"];
+        warned("records = \"/data\"", body, &parts).await;
     }
-    let server = serve_in_turn(vec![answer(json!({"data": [{"n": 1, "legs": []}]}))]).await;
-    let env = TestEnv::new();
-    pipeline(&env, &server, "records = \"/data\"");
-    assert!(!run(&env).stderr.contains("WARN"));
+    warned("records = \"/data\"", json!({"data": [{"n": 1, "legs": []}]}), &[]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -262,12 +251,8 @@ async fn pages_that_a_header_names_are_warned_of_on_whichever_response_shows_it(
 async fn object_of_as_many_rows_as_the_total_is_not_warned_of() {
     let rows: Value =
         (0..25).map(|n| (format!("k{n}"), json!({"n": n}))).collect::<serde_json::Map<_, _>>().into();
-    let server = serve_in_turn(vec![answer(json!({"total": 25, "data": rows}))]).await;
-    let env = TestEnv::new();
-    pipeline(&env, &server, "records = \"/data\"\nremap = \". = values(object!(.))\"");
-    let outcome = run(&env);
-    assert!(!outcome.assert_code(0).stderr.contains("WARN"), "{}", outcome.stderr);
-    assert_eq!(lines(&env).len(), 25);
+    let options = "records = \"/data\"\nremap = \". = values(object!(.))\"";
+    assert_eq!(warned(options, json!({"total": 25, "data": rows}), &[]).await.len(), 25);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -329,10 +314,7 @@ async fn incomplete_results_are_warned_of_once() {
         ),
         ("/elements", json!({"elements": [], "remark": "runtime error"}), "fail = [{ at = \"/remark\" }]"),
     ] {
-        let server = serve_in_turn(vec![answer(body)]).await;
-        let env = TestEnv::new();
-        pipeline(&env, &server, &format!("records = \"{records}\""));
-        run(&env).assert_code(0).assert_says(&[says, "records may be missing"]);
+        warned(&format!("records = \"{records}\""), body, &[says, "records may be missing"]).await;
     }
 }
 
@@ -346,7 +328,7 @@ async fn rows_that_are_deleted_while_pages_are_read_are_warned_of() {
         answer(json!({"data": rows, "total": 20 - n_deleted}))
     })
     .await;
-    let (env, outcome) = run_with(&server, r#"type = "offset", param = "offset", total = "/total""#);
+    let (env, outcome) = run_paged(&server, r#"type = "offset", param = "offset", total = "/total""#);
     outcome.assert_code(0).assert_says(&["`/total` is smaller than on the page before", "the next poll"]);
     assert_eq!(lines(&env), [rows(0..5), rows(7..20)].concat());
     // It delivers what was missed, and nothing else.
@@ -389,8 +371,8 @@ async fn options_that_would_need_rows_before_the_position_are_warned_of() {
 async fn has_more_that_is_true_on_the_last_page_is_warned_of() {
     let server = paged("page", |page| json!({"end_of_stream": page == 2})).await;
     let (_, outcome) =
-        run_with(&server, r#"type = "page", param = "page", start = 0, has_more = "/end_of_stream""#);
+        run_paged(&server, r#"type = "page", param = "page", start = 0, has_more = "/end_of_stream""#);
     outcome.assert_code(0).assert_says(&["which looks true on the last page; `last` is for that"]);
-    let (env, _) = run_with(&server, r#"type = "page", param = "page", start = 0, last = "/end_of_stream""#);
+    let (env, _) = run_paged(&server, r#"type = "page", param = "page", start = 0, last = "/end_of_stream""#);
     assert_eq!(lines(&env), rows(0..25));
 }
