@@ -275,8 +275,7 @@ fn repeated_graceful_stops_duplicate_nothing() {
         wait_until("more objects", LONG, || flow.n_objects() >= enough);
         sleep_up_to(&mut random, 100);
         for running in runs {
-            running.signal(Signal::SIGTERM);
-            running.wait(LONG).assert_code(0);
+            running.stop();
         }
         flow.listen();
     }

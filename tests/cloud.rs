@@ -127,8 +127,7 @@ fn producer_and_consumer_run_in_one_command() {
     wait_until("the exit of the producer", Duration::from_secs(60), || {
         running.has_logged("`producer` ended")
     });
-    running.signal(Signal::SIGTERM);
-    running.wait(Duration::from_secs(30)).assert_code(0);
+    running.stop();
     let report = report(env.path("report.json"));
     assert_eq!(report["pipelines"][0]["status"], "completed");
     assert_eq!(report["pipelines"][1]["status"], "stopped");

@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::support::s3::S3;
 use crate::support::stocks::stocks_csv;
@@ -50,7 +50,7 @@ pub(crate) fn run(env: &TestEnv) -> Outcome {
 }
 
 pub(crate) fn out(env: &TestEnv) -> Vec<String> {
-    env.read("out.jsonl").lines().map(str::to_owned).collect()
+    env.lines("out.jsonl")
 }
 
 /// Numbered rows, more than the sample from which the types are inferred.
@@ -94,8 +94,7 @@ fn bad_rows_go_to_dead_letters_and_good_rows_pass() {
     let good = out(&env);
     assert_eq!(good[12_000..], [r#"{"n":6,"s":"good\nrow"}"#, r#"{"n":8,"s":"9"}"#]);
 
-    let letters = env.read("dead.jsonl");
-    let letters: Vec<Value> = letters.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let letters = env.json_lines("dead.jsonl");
     let expected = [
         (12_000, "rows.csv:12002:5: too many cells: the row has 3, the file has 2 columns"),
         (12_001, "rows.csv:12003:3: column `s` is not UTF-8: byte 0xFF at 1 of the cell"),
@@ -277,37 +276,21 @@ fn origin_is_independent_of_working_directory() {
     env.run(["run", "pipelines/p.toml"]).assert_code(0);
     let from_beside = env.command(["run", "../pipelines/p.toml"]).current_dir(env.path("state")).output();
     assert!(from_beside.expect("a run").status.success());
-    let letters = env.read("pipelines/dead.jsonl");
-    let letters: Vec<Value> = letters.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let letters = env.json_lines("pipelines/dead.jsonl");
     let origins: Vec<_> = letters.iter().map(|letter| &letter["origin"]["stream"]).collect();
     assert_eq!(origins, ["rows.csv", "rows.csv"], "each row once, with the path of the pipeline file");
 }
 
 #[test]
 fn unreadable_file_error_says_what_to_do() {
-    for (text, options, message) in [
-        ("", "", "rows.csv is empty, and a header row was expected"),
-        ("a,b,a\n1,2,3\n", "", "rows.csv:1:5: columns 1 and 3 are both called `a`"),
-        ("a,\"b\n1,2\n", "", "rows.csv:1:3: the quote that opens here is never closed"),
-        (
-            "a\n1\n",
-            "types = { b = \"float\" }",
-            "`types` declares column `b`, but rows.csv has no such column; it has a",
-        ),
-    ] {
-        let env = env(text, options);
-        run(&env).assert_code(1).assert_says(&["`rows` failed", message]);
-    }
-    let env = env("a\n1\n", "");
-    std::fs::create_dir(env.path("folder")).expect("a folder");
-    for (path, message) in [
-        ("none.csv", "there is no file none.csv"),
-        ("none-*.csv", "leave it out until there is one; `follow = true` waits for it"),
-        ("folder", "folder is a folder; name a file in it, or all of them: path = \"folder/*.csv\""),
-    ] {
-        set_options(&env, &format!("path = \"{path}\""));
-        run(&env).assert_code(1).assert_says(&["`rows` failed", message]);
-    }
+    let repeated = env("a,b,a\n1,2,3\n", "");
+    run(&repeated)
+        .assert_code(1)
+        .assert_says(&["`rows` failed", "rows.csv:1:5: columns 1 and 3 are both called `a`"]);
+    set_options(&repeated, "path = \"none-*.csv\"");
+    run(&repeated)
+        .assert_code(1)
+        .assert_says(&["`rows` failed", "leave it out until there is one; `follow = true` waits for it"]);
 }
 
 #[test]

@@ -162,8 +162,7 @@ fn followed_file_is_read_across_rotation_and_kill() {
     env.write("rows.csv", "id\n6\n");
     let child = env.start(["run", "p.toml"]);
     wait_until("the last row arrives", AT_MOST, || out(&env).contains(&r#"{"id":6}"#.to_owned()));
-    child.signal(Signal::SIGTERM);
-    child.wait(AT_MOST).assert_code(0);
+    child.stop();
     let mut ids: Vec<String> = out(&env);
     ids.dedup();
     let expected = [1, 2, 33, 4, 5, 6].map(|id| format!("{{\"id\":{id}}}"));
@@ -184,8 +183,7 @@ fn followed_file_that_had_no_row_before_a_kill_is_read_after_its_rotation() {
     env.write("rows.csv", "id\n2\n");
     let child = env.start(["run", "p.toml"]);
     wait_until("both rows arrive", AT_MOST, || out(&env).len() == 2);
-    child.signal(Signal::SIGTERM);
-    child.wait(AT_MOST).assert_code(0);
+    child.stop();
     assert_eq!(out(&env), [r#"{"id":1}"#, r#"{"id":2}"#]);
 }
 

@@ -7,12 +7,11 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 use runner_needs::needs;
 
-use crate::support::cloud::Cloud;
-use crate::support::flow::{Flow, LONG, stock_pipeline};
+use crate::support::flow::{Flow, LONG, stock_cloud, stock_pipeline};
 use crate::support::kafka::Broker;
 use crate::support::oracle::Oracle;
-use crate::support::stocks::{SplitMix, stocks_csv};
-use crate::support::{Outcome, Running, TestEnv, wait_until};
+use crate::support::stocks::SplitMix;
+use crate::support::{Outcome, Running, wait_until};
 
 /// Checks that all rows arrive through `n_partitions` partitions.
 fn everything_arrives(flow: Flow<'_>, n_partitions: i32) {
@@ -138,8 +137,7 @@ fn one_of_two_is_killed(flow: Flow<'_>) {
     drop(first);
     // All objects may be stored before the rebalance ends; the commits follow only after it.
     wait_until("every commit", LONG, || flow.n_committed() == flow.oracle.n_records());
-    second.signal(Signal::SIGTERM);
-    second.wait(LONG).assert_code(0);
+    second.stop();
     flow.assert_every_object();
 }
 
@@ -183,20 +181,8 @@ fn the_source_is_edited(mut flow: Flow<'_>) {
 #[test]
 fn stock_pipeline_files_run_unchanged() {
     let broker = Broker::shared();
-    let mut env = TestEnv::new();
-    let cloud = Cloud::start(&env, &[]);
-    cloud.configure(&mut env);
-    for name in ["producer.toml", "consumer.toml"] {
-        env.write(name, stock_pipeline(name));
-    }
-    let csv = env.write("stocks.csv", stocks_csv(300, 7)).display().to_string();
-    env.set("KAFKA_BOOTSTRAP_SERVERS", broker.bootstrap())
-        .set("STOCKS_CSV", csv)
-        .set("STOCKS_TOPIC", broker.name("as-it-is"))
-        .set("STOCKS_GROUP", broker.name("lake"))
-        .set("STOCKS_RATE", "1000")
-        .set("STOCKS_LIMIT", "300")
-        .set("STOCKS_STOP", "at_end");
+    let (_cloud, mut env) = stock_cloud(broker, &broker.name("as-it-is"), 300);
+    env.set("STOCKS_LIMIT", "300");
     env.run(["run", "producer.toml"]).assert_code(0);
     env.run(["run", "consumer.toml"]).assert_code(0).assert_says(&["stockmarket_project", "adj close"]);
     let count = "SELECT count(*) FROM stockmarket_project";

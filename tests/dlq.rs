@@ -9,9 +9,8 @@ use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
 use crate::support::s3::{Response, S3};
-use crate::support::{Outcome, TestEnv, wait_until};
+use crate::support::{Outcome, SOON, TestEnv, wait_until};
 
-const SOON: Duration = Duration::from_secs(120);
 const FILE: &str = "[dead_letter]\ntype = \"file\"\npath = \"dead.jsonl\"\n";
 
 const CSV: &str = "[sources.rows]\ntype = \"csv\"\npath = \"rows.csv\"\n";
@@ -36,19 +35,10 @@ fn replay(env: &TestEnv) -> Outcome {
     env.run(["dlq", "replay", "dead.jsonl", "--pipeline", "p.toml"])
 }
 
-/// Parses envelopes, one per line.
-fn letters(text: &str) -> Vec<Value> {
-    text.lines().map(|line| serde_json::from_str(line).expect("an envelope")).collect()
-}
-
 fn only(env: &TestEnv) -> Value {
-    let mut letters = letters(&env.read("dead.jsonl"));
+    let mut letters = env.json_lines("dead.jsonl");
     assert_eq!(letters.len(), 1, "{letters:?}");
     letters.remove(0)
-}
-
-fn lines(env: &TestEnv, file: &str) -> Vec<String> {
-    env.read(file).lines().map(str::to_owned).collect()
 }
 
 /// Fails the test unless the letter has this component, reason, origin and body.
@@ -176,7 +166,7 @@ fn dlq_replay_skips_branch_that_stored_the_record() {
     server.remove("lake", &key(2));
     replay(&env).assert_code(0);
     assert_stored(&server, 0..3);
-    assert_eq!(lines(&env, "out.jsonl").len(), 3);
+    assert_eq!(env.lines("out.jsonl").len(), 3);
 }
 
 #[test]
@@ -185,20 +175,20 @@ fn killed_dlq_replay_is_completed_by_next_one() {
     let (server, env) = lake(ROWS, "concurrency = 2");
     small_batches(&env);
     reject_all(&server, &env, ROWS);
-    assert_eq!(lines(&env, "dead.jsonl").len(), ROWS);
+    assert_eq!(env.lines("dead.jsonl").len(), ROWS);
     server.respond_with(|request| match request.operation {
         "PutObject" => Response::Delayed(Duration::from_millis(100)),
         _ => Response::Normal,
     });
     let running = env.start(["dlq", "replay", "dead.jsonl", "--pipeline", "p.toml"]);
     wait_until("the first letters to be removed from the file", SOON, || {
-        lines(&env, "dead.jsonl").len() < ROWS
+        env.lines("dead.jsonl").len() < ROWS
     });
     running.signal(Signal::SIGKILL);
     drop(running);
     server.respond_with(|_| Response::Normal);
 
-    let left = letters(&env.read("dead.jsonl"));
+    let left = env.json_lines("dead.jsonl");
     assert!(!left.is_empty(), "the replay completed before the kill");
     let is_left = |entry: usize| left.iter().any(|letter| letter["entry"] == entry);
     assert_stored(&server, (0..ROWS).filter(|entry| !is_left(*entry)));
@@ -220,9 +210,8 @@ fn stopped_dlq_replay_keeps_undelivered_letters() {
     });
     let running = env.start(["dlq", "replay", "dead.jsonl", "--pipeline", "p.toml"]);
     wait_until("an error of the server", SOON, || running.has_logged("SlowDown"));
-    running.signal(Signal::SIGTERM);
-    running.wait(SOON).assert_code(0).assert_says(&["dead letters delivered and removed"]);
-    let n_left = lines(&env, "dead.jsonl").len();
+    running.stop().assert_says(&["dead letters delivered and removed"]);
+    let n_left = env.lines("dead.jsonl").len();
     assert!(n_left >= ROWS - server.count("lake") && n_left > 0, "{n_left} left");
     server.respond_with(|_| Response::Normal);
     replay(&env).assert_code(0);
@@ -238,10 +227,9 @@ fn dlq_replay_of_file_in_use_is_refused() {
     env.write("q.toml", [CSV, pace, &out("pace"), FILE].concat());
     env.write("rows.csv", "n\n1\n2\n");
     let running = env.start(["run", "q.toml"]);
-    wait_until("the first row", SOON, || !lines(&env, "out.jsonl").is_empty());
+    wait_until("the first row", SOON, || !env.lines("out.jsonl").is_empty());
     replay(&env).assert_code(1).assert_says(&["dead.jsonl is in use by a run or another replay"]);
-    running.signal(Signal::SIGTERM);
-    running.wait(SOON).assert_code(0);
+    running.stop();
     replay(&env).assert_code(0);
     assert_stored(&server, [0]);
 }

@@ -9,9 +9,7 @@ use rdkafka::producer::BaseRecord;
 use runner_needs::needs;
 
 use crate::support::kafka::Broker;
-use crate::support::{Outcome, Running, TestEnv, wait_until};
-
-const SOON: Duration = Duration::from_secs(120);
+use crate::support::{Outcome, Running, SOON, TestEnv, wait_until};
 
 /// A topic of numbered records, and a pipeline that copies it.
 struct CopyPipeline<'a> {
@@ -76,6 +74,16 @@ impl<'a> CopyPipeline<'a> {
     fn wait_for_progress(&self, running: &mut Running) {
         let before = self.n_committed();
         wait_until("progress", SOON, || self.n_committed() > before || running.has_exited());
+    }
+
+    /// Starts a member that makes progress, and another that takes partitions from it and makes progress.
+    fn start_two_members(&self) -> [Running; 2] {
+        let mut first = self.start();
+        self.wait_for_progress(&mut first);
+        let mut second = self.start();
+        wait_until("partitions for the second", SOON, || second.has_logged("from offset"));
+        self.wait_for_progress(&mut second);
+        [first, second]
     }
 
     /// Waits until everything is copied. A run that ends after its own partitions, or that lost
@@ -177,11 +185,7 @@ fn kills_and_stops_copy_each_record_once() {
 fn killed_member_loses_and_duplicates_nothing() {
     let options = format!("librdkafka_options = {{ {SHORT_SESSION} }}");
     let copy = CopyPipeline::new(3, 4_000, &options, "type = \"throttle\"\nrate = 500");
-    let mut first = copy.start();
-    copy.wait_for_progress(&mut first);
-    let mut second = copy.start();
-    wait_until("partitions for the second", SOON, || second.has_logged("from offset"));
-    copy.wait_for_progress(&mut second);
+    let [first, second] = copy.start_two_members();
     sleep_up_to(500);
     first.signal(Signal::SIGKILL);
     first.wait(SOON);
@@ -193,13 +197,8 @@ fn killed_member_loses_and_duplicates_nothing() {
 #[test]
 fn joining_and_leaving_member_disturbs_no_other() {
     let copy = CopyPipeline::new(3, 4_000, "", "type = \"throttle\"\nrate = 500");
-    let mut first = copy.start();
-    copy.wait_for_progress(&mut first);
-    let mut second = copy.start();
-    wait_until("partitions for the second", SOON, || second.has_logged("from offset"));
-    copy.wait_for_progress(&mut second);
-    second.signal(Signal::SIGTERM);
-    second.wait(SOON).assert_code(0);
+    let [first, second] = copy.start_two_members();
+    second.stop();
     first.wait(SOON).assert_code(0);
     // Records of partitions that the second held when the first reached the end may be left.
     copy.finish(copy.start());

@@ -15,52 +15,8 @@ use nix::sys::signal::Signal;
 use rdkafka::producer::BaseRecord;
 use runner_needs::needs;
 
-use crate::support::kafka::Broker;
-use crate::support::{TestEnv, wait_until};
-
-const SOON: Duration = Duration::from_secs(120);
-
-/// A pipeline from a topic to a file, and its consumer group.
-struct Reading {
-    env: TestEnv,
-    group: String,
-}
-
-impl Reading {
-    /// `top` is put at the top of the file, `options` in the source; `between`
-    /// configures a transform of that name unless it is empty.
-    fn new(broker: &Broker, topic: &str, [top, options, between]: [&str; 3]) -> Reading {
-        let (env, group) = (TestEnv::new(), broker.name("group"));
-        let input = if between.is_empty() { "topic" } else { "between" };
-        let between = if between.is_empty() {
-            String::new()
-        } else {
-            format!("[transforms.between]\ninputs = [\"topic\"]\n{between}\n")
-        };
-        let bootstrap = if options.contains("bootstrap_servers") {
-            String::new()
-        } else {
-            format!("bootstrap_servers = \"{}\"\n", broker.bootstrap())
-        };
-        env.write(
-            "reads.toml",
-            format!(
-                "{top}\n[sources.topic]\ntype = \"kafka\"\n{bootstrap}topics = [\"{topic}\"]\n\
-                 group_id = \"{group}\"\n{options}\n{between}\
-                 [sinks.out]\ntype = \"file\"\ninputs = [\"{input}\"]\npath = \"out.txt\"\n"
-            ),
-        );
-        Reading { env, group }
-    }
-
-    fn lines(&self) -> Vec<String> {
-        self.env.read("out.txt").lines().map(str::to_owned).collect()
-    }
-}
-
-fn numbers(range: std::ops::Range<usize>) -> Vec<String> {
-    range.map(|n| n.to_string()).collect()
-}
+use crate::support::kafka::{Broker, Reading};
+use crate::support::{SOON, TestEnv, numbers, wait_until};
 
 /// A stop must not move the group past a record that arrives while the consumer leaves.
 #[needs(kafka)]
@@ -88,8 +44,7 @@ fn stops_while_records_arrive_skip_none() {
             let size = || std::fs::metadata(reading.env.path("out.txt")).map_or(0, |it| it.len());
             let before = size();
             wait_until("more lines", SOON, || size() > before);
-            run.signal(Signal::SIGTERM);
-            run.wait(SOON).assert_code(0);
+            run.stop();
         }
         is_over.store(true, Ordering::Relaxed);
         writer.join().expect("the writer")
@@ -172,8 +127,7 @@ fn missing_topic_is_waited_for() {
     broker.create_topic_named(&topic, 1);
     broker.produce(&topic, 0, ["a"]);
     wait_until("the record", SOON, || reading.lines() == ["a"]);
-    running.signal(Signal::SIGTERM);
-    running.wait(SOON).assert_code(0);
+    running.stop();
 }
 
 #[needs(kafka)]
@@ -211,8 +165,7 @@ fn from_start_with_active_group_members_is_refused() {
     reading.env.write("other.toml", reading.env.read("reads.toml").replace("out.txt", "other.txt"));
     let second = reading.env.run(["run", "--from-start", "other.toml"]);
     second.assert_code(1).assert_says(&[&reading.group, "stop them first"]);
-    running.signal(Signal::SIGTERM);
-    running.wait(SOON).assert_code(0);
+    running.stop();
 }
 
 #[needs(kafka)]
@@ -244,8 +197,7 @@ fn offset_reset_latest_reads_added_partition_from_beginning() {
     // The consumer has not refreshed its metadata yet.
     broker.produce(&topic, 1, ["new"]);
     wait_until("the record", SOON, || reading.lines() == ["new"]);
-    running.signal(Signal::SIGTERM);
-    running.wait(SOON).assert_code(0);
+    running.stop();
 }
 
 #[needs(kafka)]

@@ -15,7 +15,7 @@ use serde_json::json;
 use wiremock::matchers::{any, body_string, header, query_param};
 use wiremock::{Mock, MockServer, Request, ResponseTemplate};
 
-use crate::support::{Outcome, TestEnv, wait_until};
+use crate::support::{Outcome, TestEnv, numbers, wait_until};
 
 /// No output may show this text.
 const SECRET: &str = "hush hush/7";
@@ -46,11 +46,7 @@ fn run(env: &TestEnv) -> Outcome {
 }
 
 fn lines(env: &TestEnv) -> Vec<String> {
-    env.read("out.jsonl").lines().map(str::to_owned).collect()
-}
-
-fn numbers(range: std::ops::Range<usize>) -> Vec<String> {
-    range.map(|number| number.to_string()).collect()
+    env.lines("out.jsonl")
 }
 
 async fn serve(answer: impl wiremock::Respond + 'static) -> MockServer {

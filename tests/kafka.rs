@@ -6,14 +6,11 @@ mod templates;
 
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::Signal;
 use rdkafka::producer::BaseRecord;
 use runner_needs::needs;
 
-use crate::support::kafka::{Broker, free_ports};
-use crate::support::{TestEnv, report, wait_until};
-
-const SOON: Duration = Duration::from_secs(120);
+use crate::support::kafka::{Broker, Reading, free_ports};
+use crate::support::{SOON, TestEnv, report, wait_until};
 
 /// A pipeline from three rows to a sink.
 fn producer(sink: &str) -> TestEnv {
@@ -28,26 +25,6 @@ fn producer(sink: &str) -> TestEnv {
         ),
     );
     env
-}
-
-/// A pipeline from a topic to a file.
-fn consumer(broker: &Broker, topic: &str, options: &str) -> TestEnv {
-    let env = TestEnv::new();
-    env.write(
-        "consumer.toml",
-        format!(
-            "[sources.topic]\ntype = \"kafka\"\nbootstrap_servers = \"{}\"\ntopics = [\"{topic}\"]\n\
-             group_id = \"{}\"\n{options}\n\
-             [sinks.out]\ntype = \"file\"\ninputs = [\"topic\"]\npath = \"out.txt\"\n",
-            broker.bootstrap(),
-            broker.name("group"),
-        ),
-    );
-    env
-}
-
-fn lines(env: &TestEnv) -> Vec<String> {
-    env.read("out.txt").lines().map(str::to_owned).collect()
 }
 
 #[needs(kafka)]
@@ -106,19 +83,19 @@ fn kafka_sink_writes_key_headers_and_entry() {
 fn kafka_source_resumes_after_commit_and_stops_at_end() {
     let broker = Broker::shared();
     let topic = broker.create_topic("resumed", 3);
-    let env = consumer(broker, &topic, "stop = \"at_end\"");
+    let env = Reading::new(broker, &topic, ["", "stop = \"at_end\"", ""]).env;
     for (round, n_expected) in [(0, 9), (1, 18), (2, 18)] {
         if round < 2 {
             for partition in 0..3 {
                 broker.produce(&topic, partition, ["a", "b", "c"]);
             }
         }
-        env.run(["run", "consumer.toml", "--report", "report.json"]).assert_code(0);
-        assert_eq!(lines(&env).len(), n_expected, "after round {round}");
+        env.run(["run", "reads.toml", "--report", "report.json"]).assert_code(0);
+        assert_eq!(env.lines("out.txt").len(), n_expected, "after round {round}");
     }
     assert_eq!(report(env.path("report.json"))["pipelines"][0]["components"][1]["records_out"], 0);
-    env.run(["run", "consumer.toml", "--from-start"]).assert_code(0);
-    assert_eq!(lines(&env).len(), 36, "again from the earliest offset");
+    env.run(["run", "reads.toml", "--from-start"]).assert_code(0);
+    assert_eq!(env.lines("out.txt").len(), 36, "again from the earliest offset");
 }
 
 #[needs(kafka)]
@@ -128,13 +105,13 @@ fn limit_leaves_rest_to_next_run() {
     let topic = broker.create_topic("limited", 1);
     let numbers: Vec<String> = (0..25).map(|n| n.to_string()).collect();
     broker.produce(&topic, 0, &numbers);
-    let env = consumer(broker, &topic, "");
+    let env = Reading::new(broker, &topic, ["", "", ""]).env;
     let limit = "[transforms.few]\ntype = \"limit\"\nrecords = 10\ninputs = [\"topic\"]\n[sinks.out]";
-    let pipeline = env.read("consumer.toml").replace("[sinks.out]", limit);
-    env.write("consumer.toml", pipeline.replace("inputs = [\"topic\"]\npath", "inputs = [\"few\"]\npath"));
+    let pipeline = env.read("reads.toml").replace("[sinks.out]", limit);
+    env.write("reads.toml", pipeline.replace("inputs = [\"topic\"]\npath", "inputs = [\"few\"]\npath"));
     for n_expected in [10, 20] {
-        env.run(["run", "consumer.toml"]).assert_code(0);
-        assert_eq!(lines(&env), numbers[..n_expected]);
+        env.run(["run", "reads.toml"]).assert_code(0);
+        assert_eq!(env.lines("out.txt"), numbers[..n_expected]);
     }
 }
 
@@ -148,15 +125,15 @@ fn topic_copy_keeps_tombstones_keys_headers_and_timestamps() {
     let full = BaseRecord::to(&from).key(&b"k1"[..]).payload(&b"\xff not json"[..]);
     broker.produce_record(full.headers(headers).timestamp(1_234_567_890_123).partition(0));
     broker.produce_record(BaseRecord::to(&from).key(&b"k2"[..]).partition(0));
-    let env = consumer(broker, &from, "stop = \"at_end\"");
-    let pipeline = env.read("consumer.toml");
+    let env = Reading::new(broker, &from, ["", "stop = \"at_end\"", ""]).env;
+    let pipeline = env.read("reads.toml");
     let at = pipeline.find("type = \"file\"").expect("the sink");
     let sink = format!(
         "type = \"kafka\"\ninputs = [\"topic\"]\nbootstrap_servers = \"{}\"\ntopic = \"{to}\"\n",
         broker.bootstrap()
     );
-    env.write("consumer.toml", pipeline[..at].to_owned() + sink.as_str());
-    env.run(["run", "consumer.toml"]).assert_code(0);
+    env.write("reads.toml", pipeline[..at].to_owned() + sink.as_str());
+    env.run(["run", "reads.toml"]).assert_code(0);
     let stored = broker.read_all(&to);
     assert_eq!(stored.len(), 2);
     assert_eq!(stored[0].payload.as_deref(), Some(&b"\xff not json"[..]));
@@ -228,16 +205,16 @@ fn position_past_retention_at_start_is_an_error() {
     let broker = Broker::shared();
     let topic = broker.create_topic("overtaken", 1);
     broker.produce(&topic, 0, ["0", "1", "2"]);
-    let env = consumer(broker, &topic, "stop = \"at_end\"");
-    env.run(["run", "consumer.toml"]).assert_code(0);
+    let env = Reading::new(broker, &topic, ["", "stop = \"at_end\"", ""]).env;
+    env.run(["run", "reads.toml"]).assert_code(0);
     broker.produce(&topic, 0, ["3", "4", "5", "6"]);
     broker.delete_records(&topic, 0, 5);
-    env.run(["run", "consumer.toml"]).assert_code(1).assert_says(&[
+    env.run(["run", "reads.toml"]).assert_code(1).assert_says(&[
         "at offset 3",
         "the oldest record there is 5",
         "--from-start",
     ]);
-    assert_eq!(lines(&env).len(), 3);
+    assert_eq!(env.lines("out.txt").len(), 3);
 }
 
 #[needs(kafka)]
@@ -245,8 +222,8 @@ fn position_past_retention_at_start_is_an_error() {
 fn two_members_share_partitions_and_one_takes_over() {
     let broker = Broker::shared();
     let topic = broker.create_topic("shared", 4);
-    let env = consumer(broker, &topic, "");
-    let pipeline = env.read("consumer.toml");
+    let env = Reading::new(broker, &topic, ["", "", ""]).env;
+    let pipeline = env.read("reads.toml");
     env.write("other.toml", pipeline.replace("out.txt", "other.txt"));
     let mut n_written = 0;
     let mut write = || {
@@ -263,7 +240,7 @@ fn two_members_share_partitions_and_one_takes_over() {
         numbers.sort_unstable();
         numbers
     };
-    let first = env.start(["run", "consumer.toml"]);
+    let first = env.start(["run", "reads.toml"]);
     let n = write();
     wait_until("the first to read all", SOON, || all().len() == n);
     let second = env.start(["run", "other.toml"]);
@@ -271,12 +248,10 @@ fn two_members_share_partitions_and_one_takes_over() {
     let n = write();
     wait_until("both to read all", SOON, || all().len() == n);
     assert!(!env.read("other.txt").is_empty());
-    first.signal(Signal::SIGTERM);
-    first.wait(SOON).assert_code(0);
+    first.stop();
     let n = write();
     wait_until("the second to read all", SOON, || all().len() == n);
-    second.signal(Signal::SIGTERM);
-    second.wait(SOON).assert_code(0);
+    second.stop();
     assert_eq!(all(), (0..n).collect::<Vec<_>>(), "each once");
 }
 

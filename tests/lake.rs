@@ -61,8 +61,7 @@ fn query(env: &TestEnv, sql: &str) -> Outcome {
 }
 
 fn rejected(env: &TestEnv) -> Vec<serde_json::Value> {
-    let letters = env.read("rejected.jsonl");
-    letters.lines().map(|line| serde_json::from_str(line).expect("a dead letter")).collect()
+    env.json_lines("rejected.jsonl")
 }
 
 #[test]

@@ -6,26 +6,13 @@ use runner_needs::needs;
 
 use crate::support::TestEnv;
 use crate::support::cloud::Cloud;
-use crate::support::flow::stock_pipeline;
+use crate::support::flow::stock_cloud;
 use crate::support::kafka::Broker;
-use crate::support::stocks::stocks_csv;
 
 /// The consumer with its crawler, and a topic with five records of the producer, after those of other programs.
 fn consumer(broker: &Broker) -> (Cloud, TestEnv, String) {
-    let mut env = TestEnv::new();
-    let cloud = Cloud::start(&env, &[]);
-    cloud.configure(&mut env);
-    for name in ["producer.toml", "consumer.toml"] {
-        env.write(name, stock_pipeline(name));
-    }
-    let csv = env.write("stocks.csv", stocks_csv(5, 7)).display().to_string();
     let topic = broker.create_topic("strangers", 1);
-    env.set("KAFKA_BOOTSTRAP_SERVERS", broker.bootstrap())
-        .set("STOCKS_CSV", csv)
-        .set("STOCKS_TOPIC", &topic)
-        .set("STOCKS_GROUP", broker.name("lake"))
-        .set("STOCKS_RATE", "1000")
-        .set("STOCKS_STOP", "at_end");
+    let (cloud, env) = stock_cloud(broker, &topic, 5);
     broker.produce(&topic, 0, ["hello", "{\"Index\": \"NYA\", "]);
     // It claims the number of a record that the producer writes later.
     let headers = OwnedHeaders::new()

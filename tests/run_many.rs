@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use nix::sys::signal::Signal;
 use serde_json::Value;
 
 use crate::support::stocks::stocks_csv;
@@ -72,8 +71,7 @@ fn signal_stops_all_pipelines() {
     let running = env.start(["run", "one.toml", "two.toml", "--report", "report.json"]);
     let have_started = || ["one.out", "two.out"].iter().all(|name| !env.read(name).is_empty());
     wait_until("the first row of both", Duration::from_secs(20), have_started);
-    running.signal(Signal::SIGTERM);
-    running.wait(Duration::from_secs(20)).assert_code(0);
+    running.stop();
     let report = report(env.path("report.json"));
     for name in ["one", "two"] {
         assert_eq!(pipeline(&report, name)["status"], "stopped");

@@ -5,9 +5,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 
 use crate::support::s3::{Response, S3};
-use crate::support::{Outcome, Running, TestEnv, report, wait_until};
-
-const SOON: Duration = Duration::from_secs(60);
+use crate::support::{Outcome, Running, SOON, TestEnv, report, wait_until};
 
 /// A pipeline that writes numbers from 0 to a file, at `rate` a second.
 fn paced(n_rows: usize, rate: u32) -> TestEnv {

@@ -4,7 +4,6 @@
 use std::time::{Duration, Instant};
 
 use aws_sdk_s3::types::{Delete, ObjectIdentifier};
-use nix::sys::signal::Signal;
 use runner_needs::needs;
 
 use crate::support::flow::{BUCKET, Flow, LONG};
@@ -47,8 +46,7 @@ fn memory_stays_flat_while_every_tenth_request_fails() {
         }
         began.elapsed() > length
     });
-    consumer.signal(Signal::SIGTERM);
-    consumer.wait(LONG).assert_code(0);
+    consumer.stop();
     drain.drain_all(&flow);
 
     let n_asked = flow.s3.requests("PutObject");

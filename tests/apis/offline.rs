@@ -71,7 +71,7 @@ fn daily_api_asked_too_often_ends_with_every_row_of_the_sample() {
     });
     running.wait(Duration::from_mins(1)).assert_code(0);
     // A symbol that was refused comes after the others.
-    let mut rows: Vec<String> = env.read("out.jsonl").lines().map(str::to_owned).collect();
+    let mut rows = env.lines("out.jsonl");
     let mut expected = expected();
     rows.sort_unstable();
     expected.sort_unstable();

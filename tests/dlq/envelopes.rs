@@ -5,7 +5,7 @@ use rdkafka::producer::BaseRecord;
 use runner_needs::needs;
 use serde_json::{Value, json};
 
-use super::{CSV, FILE, JSON, assert_says, env, lake, letters, lines, only, out, replay, run};
+use super::{CSV, FILE, JSON, assert_says, env, lake, only, out, replay, run};
 use crate::support::kafka::Broker;
 use crate::support::{Api, Outcome, TestEnv};
 
@@ -17,7 +17,7 @@ fn csv_letter_has_row_position_and_is_not_replayable() {
     env.write("rows.csv", b"a,b\n1,x\n2\n3,\xff\n");
     run(&env).assert_code(0);
     let text = env.read("dead.jsonl");
-    let found = letters(&text);
+    let found = env.json_lines("dead.jsonl");
     let origin = |offset| json!({ "stream": "rows.csv", "lane": 0, "offset": offset });
     assert_says(&found[0], "rows", "rows.csv:3:2: too few cells", &origin(1), "2");
     assert_eq!((&found[0]["entry"], &found[0]["source"]), (&json!(1), &json!("p/rows")));
@@ -30,7 +30,7 @@ fn csv_letter_has_row_position_and_is_not_replayable() {
         "no dead letters to replay",
     ]);
     assert_eq!(env.read("dead.jsonl"), text);
-    assert_eq!(lines(&env, "out.jsonl").len(), 1);
+    assert_eq!(env.lines("out.jsonl").len(), 1);
 }
 
 #[test]
@@ -150,7 +150,7 @@ fn compacted_topic_rejects_keyless_records_and_stores_rest_once() {
     let mut stored: Vec<u32> = broker.read_all(&to).iter().map(|it| it.text().parse().unwrap()).collect();
     stored.sort_unstable();
     assert_eq!(stored, (0..100).filter(|n| n % 10 != 3).collect::<Vec<_>>(), "each once");
-    let letters = letters(&env.read("dead.jsonl"));
+    let letters = env.json_lines("dead.jsonl");
     let mut bodies: Vec<u32> =
         letters.iter().map(|it| it["body"].as_str().expect("text").parse().unwrap()).collect();
     bodies.sort_unstable();

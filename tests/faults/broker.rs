@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use nix::sys::signal::Signal;
 use runner_needs::needs;
 use serde_json::Value;
 
@@ -35,8 +34,7 @@ fn judge_bucket(flow: &mut Flow<'_>, producer: Running, consumer: Running) {
     let n_records = flow.oracle.n_records();
     wait_until("every object", LONG, || flow.n_objects() >= n_records);
     wait_until("the last commit", LONG, || flow.n_committed() >= n_records);
-    consumer.signal(Signal::SIGTERM);
-    consumer.wait(LONG).assert_code(0);
+    consumer.stop();
     flow.listen();
     flow.assert_every_object();
 }

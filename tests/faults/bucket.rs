@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use nix::sys::signal::Signal;
 use runner_needs::needs;
 
 use crate::support::flow::{BUCKET, Flow, LONG};
@@ -32,8 +31,7 @@ fn judge(mut flow: Flow<'_>, consumer: Running) -> Flow<'_> {
     wait_until("every object", LONG, || flow.n_objects() >= n_records);
     flow.listen();
     wait_until("the last commit", LONG, || flow.n_committed() >= n_records);
-    consumer.signal(Signal::SIGTERM);
-    consumer.wait(LONG).assert_code(0);
+    consumer.stop();
     flow.assert_every_object();
     flow.assert_topic(1);
     flow.assert_report("consumer", "stopped", n_records);
@@ -84,25 +82,21 @@ fn run_with_faults(fault: Fault) -> Flow<'static> {
 #[needs(kafka)]
 #[test]
 fn unreachable_s3_is_waited_for() {
-    let mut flow = flow_with_filled_topic(1_000);
-    let proxy = flow.proxied_bucket();
-    let consumer = flow.consume();
-    wait_until("the first objects", LONG, || flow.n_objects() > 100);
-    proxy.set(Network::Refusing);
-    wait_until("a warning about a retry", LONG, || consumer.has_logged("retrying in"));
-    flow.listen();
-    proxy.set(Network::Normal);
-    judge(flow, consumer);
+    run_with_network(Network::Refusing, 1_000);
 }
 
 #[needs(kafka)]
 #[test]
 fn unresponsive_s3_times_out_and_is_retried() {
-    let mut flow = flow_with_filled_topic(500);
+    run_with_network(Network::Unresponsive, 500);
+}
+
+fn run_with_network(network: Network, n_rows: usize) {
+    let mut flow = flow_with_filled_topic(n_rows);
     let proxy = flow.proxied_bucket();
     let consumer = flow.consume();
-    wait_until("the first objects", LONG, || flow.n_objects() > 50);
-    proxy.set(Network::Unresponsive);
+    wait_until("the first objects", LONG, || flow.n_objects() > n_rows / 10);
+    proxy.set(network);
     wait_until("a warning about a retry", LONG, || consumer.has_logged("retrying in"));
     flow.listen();
     proxy.set(Network::Normal);

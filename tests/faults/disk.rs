@@ -1,13 +1,9 @@
 //! A full disk under checkpoints, files and dead letters.
 
-use std::time::Duration;
-
 use runner_needs::needs;
 
 use crate::support::disk::SmallDisk;
-use crate::support::{Running, TestEnv, report, wait_until};
-
-const SOON: Duration = Duration::from_secs(120);
+use crate::support::{Running, SOON, TestEnv, report, wait_until};
 
 /// A pipeline that writes numbers to a file at a fixed rate, and a small disk.
 struct Numbers {
@@ -44,6 +40,18 @@ impl Numbers {
             ["run", &path("p.toml"), "--report", &path("report.json")],
         )
     }
+
+    /// Runs on a full disk that has room again after the first retry.
+    fn run_with_full_disk(&self) {
+        // The first page holds part of the write, which the sink must undo.
+        self.disk.fill_except(1);
+        let running = self.start();
+        wait_until("a warning about a retry", SOON, || {
+            running.has_logged("there is no room for more lines in")
+        });
+        self.disk.free();
+        running.wait(SOON).assert_code(0);
+    }
 }
 
 fn numbers(text: &str) -> Vec<usize> {
@@ -77,12 +85,7 @@ fn full_disk_under_checkpoint_ends_run_and_next_run_resumes() {
 #[test]
 fn full_disk_under_file_sink_is_retried_and_each_line_written_once() {
     let it = Numbers::new("", "small/out.txt", false);
-    // The first page holds part of the write, which the sink must undo.
-    it.disk.fill_except(1);
-    let running = it.start();
-    wait_until("a warning about a retry", SOON, || running.has_logged("there is no room for more lines in"));
-    it.disk.free();
-    running.wait(SOON).assert_code(0);
+    it.run_with_full_disk();
     assert_eq!(numbers(&it.disk.read("out.txt")), (0..N_ROWS).collect::<Vec<_>>());
 }
 
@@ -91,11 +94,7 @@ fn full_disk_under_file_sink_is_retried_and_each_line_written_once() {
 fn full_disk_under_dead_letters_is_retried_and_none_dropped() {
     let dead_letter = "dead_letter = { type = \"file\", path = \"small/dead.jsonl\" }";
     let it = Numbers::new(dead_letter, "out.txt", true);
-    it.disk.fill_except(1);
-    let running = it.start();
-    wait_until("a warning about a retry", SOON, || running.has_logged("there is no room for more lines in"));
-    it.disk.free();
-    running.wait(SOON).assert_code(0);
+    it.run_with_full_disk();
     let (bad, good): (Vec<usize>, Vec<usize>) = (0..N_ROWS).partition(|n| n % 10 == 9);
     assert_eq!(numbers(&it.env.read("out.txt")), good);
     let letters = it.disk.read("dead.jsonl");

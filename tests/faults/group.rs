@@ -54,8 +54,7 @@ fn member_suspended_past_session_acks_no_partition_of_others() {
     flow.listen();
     wait_until_committed(&mut flow);
     for member in [sleeper, awake] {
-        member.signal(Signal::SIGTERM);
-        member.wait(LONG).assert_code(0);
+        member.stop();
     }
     assert_eq!(flow.n_committed(), flow.oracle.n_records(), "a commit went back");
     flow.assert_every_object();
@@ -72,8 +71,7 @@ fn sole_member_suspended_past_session_resumes() {
     wait_until("the session of the member to expire", LONG, || flow.broker.n_members(&flow.group) == 0);
     sleeper.signal(Signal::SIGCONT);
     wait_until_committed(&mut flow);
-    sleeper.signal(Signal::SIGTERM);
-    sleeper.wait(LONG).assert_code(0);
+    sleeper.stop();
     flow.assert_every_object();
     flow.assert_topic(1);
 }
@@ -99,8 +97,7 @@ fn member_paused_during_rebalance_resumes_reading() {
     is_stuck.store(false, Ordering::Relaxed);
     wait_until_committed(&mut flow);
     for member in [paused, other] {
-        member.signal(Signal::SIGTERM);
-        member.wait(LONG).assert_code(0);
+        member.stop();
     }
     flow.assert_every_object();
 }
@@ -126,16 +123,14 @@ fn members_joining_leaving_and_killed_lose_nothing() {
             "kill" => members.remove(0).signal(Signal::SIGKILL),
             _ => {
                 let member = members.remove(0);
-                member.signal(Signal::SIGTERM);
-                member.wait(LONG).assert_code(0);
+                member.stop();
             }
         }
     }
     producer.wait(LONG).assert_code(0);
     wait_until_committed(&mut flow);
     for member in members {
-        member.signal(Signal::SIGTERM);
-        member.wait(LONG).assert_code(0);
+        member.stop();
     }
     assert_eq!(flow.n_committed(), flow.oracle.n_records());
     flow.assert_every_object();

@@ -1,11 +1,9 @@
 //! `run --dry-run` with a `kafka` source: it leaves the group and its members alone.
 
-use nix::sys::signal::Signal;
 use runner_needs::needs;
 
-use super::{Reading, SOON, numbers};
-use crate::support::kafka::Broker;
-use crate::support::wait_until;
+use crate::support::kafka::{Broker, Reading};
+use crate::support::{SOON, numbers, wait_until};
 
 #[needs(kafka)]
 #[test]
@@ -32,9 +30,7 @@ fn dry_run_takes_no_partition_of_a_running_member_and_commits_nothing() {
     assert_eq!(broker.n_members(&reading.group), 1);
     broker.produce(&topic, 1, numbers(5..6));
     wait_until("the last record", SOON, || reading.lines().len() == 6);
-    member.signal(Signal::SIGTERM);
-    let ended = member.wait(SOON);
-    ended.assert_code(0);
+    let ended = member.stop();
     assert_eq!(ended.stderr.matches("from offset").count(), 2, "no rebalance: {}", ended.stderr);
 }
 

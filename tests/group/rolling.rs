@@ -3,18 +3,15 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::time::Duration;
 
-use nix::sys::signal::Signal;
 use runner_needs::needs;
 
 use crate::support::cloud::Cloud;
 use crate::support::flow::{expected_objects, stock_pipeline};
 use crate::support::kafka::Broker;
 use crate::support::stocks::stocks_csv;
-use crate::support::{Running, TestEnv, report, wait_until};
+use crate::support::{Running, SOON, TestEnv, report, wait_until};
 
-const SOON: Duration = Duration::from_secs(120);
 const N_RECORDS: usize = 6_000;
 const N_MEMBERS: usize = 3;
 const N_ROLLS: usize = 5;
@@ -70,16 +67,12 @@ fn group_of_three_rolled_five_times_loses_nothing_and_crawls_once_an_hour() {
     }
     let producer = env.start(["run", "producer.toml"]);
     let start = |name: &str| env.start(["run", "consumer.toml", "--report", &format!("{name}.json")]);
-    let stop = |member: Running| {
-        member.signal(Signal::SIGTERM);
-        member.wait(SOON).assert_code(0);
-    };
     let mut members: Vec<Running> = (0..N_MEMBERS).map(|n| start(&format!("{n}-0"))).collect();
     let mut names: Vec<String> = (0..N_MEMBERS).map(|n| format!("{n}-0")).collect();
     wait_until("the first objects", SOON, || n_objects(&env) > 50);
     for roll in 1..=N_ROLLS {
         for n in 0..N_MEMBERS {
-            stop(members.remove(0));
+            members.remove(0).stop();
             names.push(format!("{n}-{roll}"));
             members.push(start(names.last().expect("just added")));
             let before = n_objects(&env);
@@ -88,7 +81,9 @@ fn group_of_three_rolled_five_times_loses_nothing_and_crawls_once_an_hour() {
     }
     producer.wait(SOON).assert_code(0);
     wait_until("every object", SOON, || n_objects(&env) >= N_RECORDS);
-    members.into_iter().for_each(stop);
+    for member in members {
+        member.stop();
+    }
 
     let named = |(n, object): (usize, &String)| (format!("stock_market_{n}.json"), object.clone());
     let expected: BTreeMap<String, String> = expected.iter().enumerate().map(named).collect();

@@ -6,9 +6,8 @@ use nix::sys::signal::Signal;
 use rdkafka::producer::BaseRecord;
 use runner_needs::needs;
 
-use super::{Reading, SOON, numbers};
-use crate::support::kafka::Broker;
-use crate::support::wait_until;
+use crate::support::kafka::{Broker, Reading};
+use crate::support::{SOON, numbers, wait_until};
 
 /// Deletes a topic and creates it again at once, with these records.
 fn recreate(broker: &Broker, topic: &str, records: &[String]) {
@@ -89,8 +88,7 @@ fn pattern_reads_matching_topics_and_those_created_later() {
     wait_until("both topics", SOON, || sorted() == ["hsi", "nya"]);
     create("sse");
     wait_until("the new topic", SOON, || sorted() == ["hsi", "nya", "sse"]);
-    running.signal(Signal::SIGTERM);
-    running.wait(SOON).assert_code(0).assert_says(&["new topics match `topics`"]);
+    running.stop().assert_says(&["new topics match `topics`"]);
 
     broker.produce(&topic("sse"), 0, ["last"]);
     reading.env.write("reads.toml", reading.env.read("reads.toml").replace(options, "stop = \"at_end\""));
@@ -117,8 +115,7 @@ fn deleted_topic_of_a_pattern_is_left_out() {
     wait_until("the warning", SOON, || running.has_logged(&format!("deleted topics: {}", topic("1"))));
     broker.produce(&topic("2"), 0, ["later"]);
     wait_until("the other topic", SOON, || reading.lines().len() == 3);
-    running.signal(Signal::SIGTERM);
-    running.wait(SOON).assert_code(0);
+    running.stop();
     assert_eq!(reading.lines()[2], "later");
 }
 
@@ -174,8 +171,7 @@ fn group_instance_id_restarts_without_a_rebalance_and_fences_its_double() {
     let reading = Reading::new(broker, &topic, ["", "group_instance_id = \"pod-0\"", ""]);
     let running = reading.env.start(["run", "reads.toml"]);
     wait_until("the record", SOON, || reading.lines() == ["a"]);
-    running.signal(Signal::SIGTERM);
-    running.wait(SOON).assert_code(0);
+    running.stop();
     assert_eq!(broker.n_members(&reading.group), 1, "a named member does not leave the group");
 
     let first = reading.env.start(["run", "reads.toml"]);
@@ -183,8 +179,7 @@ fn group_instance_id_restarts_without_a_rebalance_and_fences_its_double() {
     reading.env.write("other.toml", reading.env.read("reads.toml").replace("out.txt", "other.txt"));
     let second = reading.env.start(["run", "other.toml"]);
     first.wait(SOON + Duration::from_secs(60)).assert_code(1).assert_says(&["fenced"]);
-    second.signal(Signal::SIGTERM);
-    second.wait(SOON).assert_code(0);
+    second.stop();
 }
 
 #[test]

@@ -4,8 +4,7 @@ use std::time::{Duration, Instant};
 
 use runner_needs::needs;
 
-use super::{consumer, lines};
-use crate::support::kafka::Broker;
+use crate::support::kafka::{Broker, Reading};
 use crate::support::wait_until;
 
 #[needs(kafka)]
@@ -13,9 +12,9 @@ use crate::support::wait_until;
 fn empty_topic_with_at_end_ends_at_once() {
     let broker = Broker::shared();
     let topic = broker.create_topic("empty", 2);
-    let env = consumer(broker, &topic, "stop = \"at_end\"");
-    env.run(["run", "consumer.toml"]).assert_code(0);
-    assert_eq!(lines(&env).len(), 0);
+    let env = Reading::new(broker, &topic, ["", "stop = \"at_end\"", ""]).env;
+    env.run(["run", "reads.toml"]).assert_code(0);
+    assert_eq!(env.lines("out.txt").len(), 0);
 }
 
 #[needs(kafka)]
@@ -24,9 +23,9 @@ fn idle_timeout_ends_run() {
     let broker = Broker::shared();
     let topic = broker.create_topic("silent", 1);
     broker.produce(&topic, 0, ["a"]);
-    let env = consumer(broker, &topic, "idle_timeout = \"1s\"");
-    env.run(["run", "consumer.toml"]).assert_code(0).assert_says(&["no record within `idle_timeout`"]);
-    assert_eq!(lines(&env), ["a"]);
+    let env = Reading::new(broker, &topic, ["", "idle_timeout = \"1s\"", ""]).env;
+    env.run(["run", "reads.toml"]).assert_code(0).assert_says(&["no record within `idle_timeout`"]);
+    assert_eq!(env.lines("out.txt"), ["a"]);
 }
 
 #[needs(kafka)]
@@ -36,12 +35,12 @@ fn slow_sink_is_not_an_idle_topic() {
     let topic = broker.create_topic("slow", 1);
     let numbers: Vec<String> = (0..90).map(|n| n.to_string()).collect();
     broker.produce(&topic, 0, &numbers);
-    let env = consumer(broker, &topic, "idle_timeout = \"1s\"");
+    let env = Reading::new(broker, &topic, ["", "idle_timeout = \"1s\"", ""]).env;
     let pace = "[transforms.pace]\ntype = \"throttle\"\ninputs = [\"topic\"]\nrate = 15\n";
-    let text = env.read("consumer.toml").replace("inputs = [\"topic\"]", "inputs = [\"pace\"]");
-    env.write("consumer.toml", format!("batch = {{ max_records = 1, in_flight = \"1B\" }}\n{text}{pace}"));
-    env.run(["run", "consumer.toml"]).assert_code(0).assert_says(&["no record within `idle_timeout`"]);
-    assert_eq!(lines(&env), numbers);
+    let text = env.read("reads.toml").replace("inputs = [\"topic\"]", "inputs = [\"pace\"]");
+    env.write("reads.toml", format!("batch = {{ max_records = 1, in_flight = \"1B\" }}\n{text}{pace}"));
+    env.run(["run", "reads.toml"]).assert_code(0).assert_says(&["no record within `idle_timeout`"]);
+    assert_eq!(env.lines("out.txt"), numbers);
 }
 
 #[needs(java)]
@@ -51,14 +50,14 @@ fn unreachable_broker_is_not_an_idle_topic() {
     let broker = Broker::start();
     let topic = broker.create_topic("read", 1);
     broker.produce(&topic, 0, ["a"]);
-    let env = consumer(&broker, &topic, "idle_timeout = \"4s\"");
-    let running = env.start(["run", "consumer.toml"]);
-    wait_until("the first record", LONG, || env.path("out.txt").exists() && lines(&env).len() == 1);
+    let env = Reading::new(&broker, &topic, ["", "idle_timeout = \"4s\"", ""]).env;
+    let running = env.start(["run", "reads.toml"]);
+    wait_until("the first record", LONG, || env.path("out.txt").exists() && env.lines("out.txt").len() == 1);
     broker.stop();
     let stopped = Instant::now();
     wait_until("longer than the timeout", LONG, || stopped.elapsed() > Duration::from_secs(6));
     broker.restart();
     broker.produce(&topic, 0, ["b"]);
     running.wait(LONG).assert_code(0).assert_says(&["the Kafka cluster responds again", "no record within"]);
-    assert_eq!(lines(&env), ["a", "b"]);
+    assert_eq!(env.lines("out.txt"), ["a", "b"]);
 }

@@ -22,12 +22,8 @@ fn producer(rows: &str, bootstrap: &str, sink: &str) -> TestEnv {
 }
 
 fn reasons(env: &TestEnv) -> Vec<String> {
-    let letters = env.read("rejected.jsonl");
-    let reason = |line: &str| {
-        let letter: serde_json::Value = serde_json::from_str(line).expect("a dead letter");
-        letter["reason"].as_str().expect("a reason").to_owned()
-    };
-    letters.lines().map(reason).collect()
+    let reason = |letter: &serde_json::Value| letter["reason"].as_str().expect("a reason").to_owned();
+    env.json_lines("rejected.jsonl").iter().map(reason).collect()
 }
 
 #[needs(kafka)]

@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::io::Read;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
@@ -12,6 +13,9 @@ use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
+
+/// How long tests wait for what usually takes a few seconds.
+pub const SOON: Duration = Duration::from_secs(120);
 
 /// A temporary folder with pipeline files, and the environment variables of their runs.
 pub struct TestEnv {
@@ -65,6 +69,16 @@ impl TestEnv {
 
     pub fn read(&self, name: impl AsRef<Path>) -> String {
         std::fs::read_to_string(self.path(name)).unwrap_or_default()
+    }
+
+    /// The lines of a file; none if there is no such file.
+    pub fn lines(&self, name: impl AsRef<Path>) -> Vec<String> {
+        self.read(name).lines().map(str::to_owned).collect()
+    }
+
+    /// The JSON values of a file with one on each line.
+    pub fn json_lines(&self, name: impl AsRef<Path>) -> Vec<Value> {
+        self.read(name).lines().map(|line| serde_json::from_str(line).expect("a line of JSON")).collect()
     }
 
     /// The binary, in the folder, with only the variables that are set here.
@@ -168,6 +182,15 @@ impl Running {
         }
     }
 
+    /// Sends SIGTERM; fails the test unless the run then ends with 0.
+    #[track_caller]
+    pub fn stop(self) -> Outcome {
+        self.signal(Signal::SIGTERM);
+        let outcome = self.wait(Duration::from_mins(5));
+        outcome.assert_code(0);
+        outcome
+    }
+
     pub fn pid(&self) -> u32 {
         self.child.id()
     }
@@ -258,6 +281,11 @@ pub fn wait_until_ok(at_most: Duration, mut condition: impl FnMut() -> Result<()
 #[expect(clippy::disallowed_methods, reason = "a child process does not notify its parent of changes")]
 fn pause(time: Duration) {
     std::thread::sleep(time);
+}
+
+/// Numbers as the lines of a file or the bodies of records.
+pub fn numbers(range: Range<usize>) -> Vec<String> {
+    range.map(|number| number.to_string()).collect()
 }
 
 /// A number that an environment variable sets.

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use super::cloud::Cloud;
 use super::kafka::Broker;
 use super::oracle::{Oracle, Verdict};
 use super::proxy::Proxy;
@@ -20,6 +21,24 @@ pub struct Flow<'a> {
     pub topic: String,
     pub group: String,
     pub oracle: Oracle,
+}
+
+/// The two pipeline files as they are, with generated rows, and an offline cloud.
+pub fn stock_cloud(broker: &Broker, topic: &str, n_rows: usize) -> (Cloud, TestEnv) {
+    let mut env = TestEnv::new();
+    let cloud = Cloud::start(&env, &[]);
+    cloud.configure(&mut env);
+    for name in ["producer.toml", "consumer.toml"] {
+        env.write(name, stock_pipeline(name));
+    }
+    let csv = env.write("stocks.csv", stocks_csv(n_rows, 7)).display().to_string();
+    env.set("KAFKA_BOOTSTRAP_SERVERS", broker.bootstrap())
+        .set("STOCKS_CSV", csv)
+        .set("STOCKS_TOPIC", topic)
+        .set("STOCKS_GROUP", broker.name("lake"))
+        .set("STOCKS_RATE", "1000")
+        .set("STOCKS_STOP", "at_end");
+    (cloud, env)
 }
 
 impl Flow<'static> {

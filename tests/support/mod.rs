@@ -15,4 +15,4 @@ pub mod stocks;
 #[allow(unused_imports, reason = "the benchmarks take only some")]
 pub use api::Api;
 #[allow(unused_imports, reason = "the benchmarks take only some")]
-pub use env::{Outcome, Running, TestEnv, amount, number, report, wait_until};
+pub use env::{Outcome, Running, SOON, TestEnv, amount, number, numbers, report, wait_until};

@@ -1,6 +1,7 @@
 //! Apache Kafka on this machine.
 
 mod jars;
+mod reading;
 mod server;
 mod topics;
 
@@ -12,6 +13,8 @@ use std::time::{Duration, Instant};
 use jars::Jars;
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
+#[allow(unused_imports, reason = "the benchmarks take only some")]
+pub use reading::Reading;
 use server::Server;
 pub use server::free_ports;
 pub use topics::StoredRecord;
