@@ -10,46 +10,17 @@ mod text;
 #[cfg(not(feature = "remap"))]
 mod absent;
 #[cfg(feature = "remap")]
-mod append;
-#[cfg(feature = "remap")]
-mod compile;
-#[cfg(feature = "remap")]
-mod functions;
-#[cfg(feature = "remap")]
-mod guards;
-#[cfg(feature = "remap")]
-mod limits;
-#[cfg(feature = "remap")]
-mod metadata;
-#[cfg(feature = "remap")]
-mod multiply;
-#[cfg(feature = "remap")]
-mod program;
-#[cfg(feature = "remap")]
-mod reason;
-#[cfg(feature = "remap")]
-mod rewrite;
-#[cfg(feature = "remap")]
-mod syntax;
-#[cfg(feature = "remap")]
-mod target;
-#[cfg(test)]
-#[cfg(feature = "remap")]
-mod tests;
-#[cfg(feature = "remap")]
-mod value;
+mod compiled;
 
 use bytes::Bytes;
 use runner_core::Body;
 
 #[cfg(not(feature = "remap"))]
-pub(crate) use absent::{Metadata, Program, on_large_stack};
+use absent as engine;
 #[cfg(feature = "remap")]
-pub(crate) use limits::on_large_stack;
-#[cfg(feature = "remap")]
-pub(crate) use metadata::Metadata;
-#[cfg(feature = "remap")]
-pub(crate) use program::Program;
+use compiled as engine;
+
+pub(crate) use engine::{Metadata, Program, on_large_stack};
 pub(crate) use text::ProgramText;
 
 /// What `.` is at the start of a program.
