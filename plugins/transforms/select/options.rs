@@ -7,6 +7,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
+use serde_json::Value;
 
 use super::field::{Absent, Constant, Field, Source, Taken};
 use crate::shared::json_paths::Path;
@@ -42,7 +43,7 @@ struct FieldOptions {
     /// The value if the record does not have the field. A null stays null. Default: the record is
     /// rejected.
     #[serde(default)]
-    #[schemars(with = "Option<Scalar>")]
+    #[schemars(with = "Option<Value>", extend("type" = ["string", "number", "boolean"]))]
     default: Option<Constant>,
     /// Texts that mean null, in addition to those of the source.
     #[serde(default)]
@@ -52,25 +53,8 @@ struct FieldOptions {
     required: Option<bool>,
     /// A constant: text, a number, true or false.
     #[serde(default)]
-    #[schemars(with = "Option<Scalar>")]
+    #[schemars(with = "Option<Value>", extend("type" = ["string", "number", "boolean"]))]
     value: Option<Constant>,
-}
-
-/// The schema of a constant.
-struct Scalar;
-
-impl JsonSchema for Scalar {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        "Scalar".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": ["string", "number", "boolean"] })
-    }
 }
 
 pub(super) fn fields_schema(generator: &mut SchemaGenerator) -> Schema {

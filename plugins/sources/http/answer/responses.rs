@@ -1,9 +1,7 @@
 //! The `responses` option: responses that are not what their status says.
 
-use std::borrow::Cow;
-
 use reqwest::StatusCode;
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
@@ -42,9 +40,26 @@ pub(crate) enum Verdict {
     Fail,
 }
 
-/// A condition for a response.
-#[derive(Clone, Debug, Deserialize)]
+// A condition for a response.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(try_from = "Value")]
+#[schemars(with = "Value", inline, extend("anyOf" = [
+    { "type": "string", "examples": ["/Note"] },
+    {
+        "type": "object",
+        "properties": {
+            "status": { "type": "integer", "description": "The status code." },
+            "at": { "type": "string", "description": "A JSON pointer to a value other than null." },
+            "is": { "type": ["string", "number", "boolean"], "description": "The value at `at`." },
+            "missing": {
+                "type": "string",
+                "description": "A JSON pointer that leads to no value, or to null.",
+            },
+            "text": { "type": "string", "description": "A part of the response; \"\" is a response without a body." },
+        },
+        "additionalProperties": false,
+    },
+]))]
 struct Matcher {
     status: Option<StatusCode>,
     at: Option<Pointer>,
@@ -53,41 +68,6 @@ struct Matcher {
     text: Option<String>,
     /// The condition as written, for messages.
     written: String,
-}
-
-impl JsonSchema for Matcher {
-    fn schema_name() -> Cow<'static, str> {
-        "Matcher".into()
-    }
-
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({
-            "anyOf": [
-                { "type": "string", "examples": ["/Note"] },
-                {
-                    "type": "object",
-                    "properties": {
-                        "status": { "type": "integer", "description": "The status code." },
-                        "at": { "type": "string", "description": "A JSON pointer to a value other than null." },
-                        "is": {
-                            "type": ["string", "number", "boolean"],
-                            "description": "The value at `at`."
-                        },
-                        "missing": {
-                            "type": "string",
-                            "description": "A JSON pointer that leads to no value, or to null."
-                        },
-                        "text": { "type": "string", "description": "A part of the response; \"\" is a response without a body." }
-                    },
-                    "additionalProperties": false
-                }
-            ]
-        })
-    }
 }
 
 impl TryFrom<Value> for Matcher {

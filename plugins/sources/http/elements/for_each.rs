@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, bail, ensure};
 use runner_core::{Name, Result};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use url::form_urlencoded::Serializer;
@@ -28,9 +29,17 @@ pub(crate) struct Element {
     fields: Vec<(String, Value)>,
 }
 
-/// Where the elements come from.
-#[derive(Clone, Debug, Deserialize)]
+// Where the elements come from. Values of variables may be secrets.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(try_from = "Value")]
+#[schemars(with = "Value", inline, extend(
+    "type" = ["object", "array"],
+    "properties" = { "file": {
+        "type": ["string", "array"],
+        "description": "A CSV file with a header and commas, whose rows are the elements.",
+    } },
+    "additionalProperties" = { "writeOnly": true },
+))]
 pub(crate) enum ForEach {
     Listed(Vec<Arc<Element>>),
     File(PathBuf),

@@ -171,11 +171,10 @@ impl HttpSource {
             return;
         }
         let Some((why, option)) = self.other_pages(response, items, Some(&list.records)) else { return };
-        self.given_warnings.add(Warning::PagesOfElements);
-        warn!(
-            "{}: {why}, and `for_each` reads the elements of this page only; to read all pages set, in the table \
-             `for_each`, {option}",
-            response.title
+        let why = format!(
+            "{why}, and `for_each` reads the elements of this page only; to read all pages set, in the table \
+             `for_each`, {option}"
         );
+        self.given_warnings.warn_once(Warning::PagesOfElements, &response.title, why);
     }
 }

@@ -1,18 +1,26 @@
 //! Where a response has the cursor of the next page: in its body or in a header.
 
-use std::borrow::Cow;
 use std::fmt;
 
-use reqwest::header::{AsHeaderName, HeaderMap, HeaderName};
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use reqwest::header::HeaderName;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::super::json::Pointer;
 
-/// The place of a cursor in a response.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+// The place of a cursor in a response.
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(try_from = "Value")]
+#[schemars(with = "Value", inline, extend("anyOf" = [
+    { "type": "string", "examples": ["/meta/next_cursor"] },
+    {
+        "type": "object",
+        "properties": { "header": { "type": "string", "description": "The name of the header with the cursor." } },
+        "required": ["header"],
+        "additionalProperties": false,
+    },
+]))]
 pub(crate) enum CursorPlace {
     Body(Pointer),
     Header(HeaderName),
@@ -25,11 +33,6 @@ impl CursorPlace {
             CursorPlace::Header(_) => None,
         }
     }
-}
-
-/// The value of a header; `None` if it is missing, empty or not text.
-pub(super) fn header_text(headers: &HeaderMap, name: impl AsHeaderName) -> Option<&str> {
-    headers.get(name)?.to_str().ok().map(str::trim).filter(|text| !text.is_empty())
 }
 
 impl fmt::Display for CursorPlace {
@@ -58,32 +61,6 @@ impl TryFrom<Value> for CursorPlace {
         let header =
             HeaderName::try_from(&name).map_err(|_| format!("`{name}` is not a valid header name"))?;
         Ok(CursorPlace::Header(header))
-    }
-}
-
-impl JsonSchema for CursorPlace {
-    fn schema_name() -> Cow<'static, str> {
-        "CursorPlace".into()
-    }
-
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({
-            "anyOf": [
-                { "type": "string", "examples": ["/meta/next_cursor"] },
-                {
-                    "type": "object",
-                    "properties": {
-                        "header": { "type": "string", "description": "The name of the header with the cursor." }
-                    },
-                    "required": ["header"],
-                    "additionalProperties": false
-                }
-            ]
-        })
     }
 }
 
