@@ -1,7 +1,5 @@
 //! Checks the end of a walk against what the API counts.
 
-use tracing::warn;
-
 use super::super::answer::{Codec, Response};
 use super::super::json::{Located, Pointer};
 use super::super::source::{HttpSource, Warning};
@@ -53,8 +51,7 @@ impl HttpSource {
                 format!("{missing}; the walk ends without it")
             }
         };
-        self.given_warnings.add(Warning::Ends);
-        warn!("{}: {why}", response.title);
+        self.given_warnings.warn_once(Warning::Ends, &response.title, why);
     }
 
     /// Warns, once in a run, if rows were deleted while the pages were read: those behind them move to pages before.
@@ -66,17 +63,17 @@ impl HttpSource {
         };
         let before = self.history.total.replace(n);
         let is_less = request.is_numbered() && before.is_some_and(|before| n < before);
-        if is_less && self.given_warnings.add(Warning::Deleted) {
+        if is_less {
             let advice = if self.settings.incremental.is_some() {
                 "the next poll delivers those within `incremental.lag`, and no others"
             } else {
                 "the next poll delivers them"
             };
-            warn!(
-                "{}: `{path}` is smaller than on the page before, so rows were deleted while the pages were read, and rows \
-                 that have moved to pages before this one were not read; {advice}",
-                response.title
+            let why = format!(
+                "`{path}` is smaller than on the page before, so rows were deleted while the pages were read, and rows \
+                 that have moved to pages before this one were not read; {advice}"
             );
+            self.given_warnings.warn_once(Warning::Deleted, &response.title, why);
         }
     }
 
@@ -119,14 +116,9 @@ impl HttpSource {
             ),
             _ => "check `pagination`, and what its `total`, `last` and `has_more` say".to_owned(),
         };
-        self.given_warnings.add(Warning::Missed);
-        warn!("{}: the walk has ended, and {why}; {advice}", response.title);
+        let why = format!("the walk has ended, and {why}; {advice}");
+        self.given_warnings.warn_once(Warning::Missed, &response.title, why);
     }
-}
-
-/// Whether a cursor is 0 or -1, which many APIs send on the last page.
-pub(super) fn is_end_cursor(cursor: &str) -> bool {
-    matches!(cursor.trim_matches('"'), "0" | "-1")
 }
 
 fn number_at(pointer: &Pointer, response: &Response) -> Option<u64> {

@@ -51,9 +51,6 @@ pub(super) const PAGES: &str = "\
     /meta/pagination/total_pages /pagination/pages /pagination/total_pages /pagination/last_page \
     /pagination/pageCount /paging/pages /page/totalPages /0/pages";
 
-/// What APIs write in the place of the next page on the last one.
-pub(super) const ENDS: [&str; 6] = ["", "0", "-1", "null", "false", "none"];
-
 /// A longer text around the records is not examined.
 const MAX_AROUND: usize = 4 << 20;
 

@@ -2,12 +2,14 @@
 //!
 //! `pagination` is the option. A `page_request` names a page, and `page_url` makes a request of it. `fetch` fetches the page,
 //! `count` says how many records it holds, and `next` finds the next one (`cursor_place`, `link_header`). `repeats` compares the page with those
-//! in `history`, and `end_checks` the end of the walk with what the API counts. `other_pages` finds out whether a response names
+//! in `history`, and `end_checks` the end of the walk with what the API counts. `end_words`
+//! are the words of a last page. `other_pages` finds out whether a response names
 //! pages that are not read, in headers or in its `envelope`, which is what surrounds the records.
 
 mod count;
 mod cursor_place;
 mod end_checks;
+mod end_words;
 mod envelope;
 mod fetch;
 mod history;

@@ -6,12 +6,13 @@ use serde_json::Value;
 use tracing::warn;
 
 use super::super::answer::{Codec, Items, Response, Unreadable, not_json, text};
+use super::super::client::header_text;
 use super::super::error::HttpError;
 use super::super::json::{Located, Pointer};
 use super::super::source::{HttpSource, Warning};
 use super::count::{PageCount, ReceivedPage};
-use super::cursor_place::{CursorPlace, header_text};
-use super::end_checks::is_end_cursor;
+use super::cursor_place::CursorPlace;
+use super::end_words::{is_end, is_end_cursor, is_negative};
 use super::history::PageHistory;
 use super::link_header::{are_links, cleaned, next_of_links, next_target};
 use super::page_request::{PagePlace, PageRequest};
@@ -53,7 +54,7 @@ impl HttpSource {
     /// Warns, once in a run, of an API that names a next page on every page without records.
     fn warn_of_empty_pages(&mut self, response: &Response, count: PageCount) {
         self.n_empty_pages = if count.n_items > 0 { 0 } else { self.n_empty_pages + 1 };
-        if self.n_empty_pages < N_EMPTY || !self.given_warnings.add(Warning::EmptyPages) {
+        if self.n_empty_pages < N_EMPTY {
             return;
         }
         let records = &self.settings.records;
@@ -66,10 +67,9 @@ impl HttpSource {
             "if an empty page is the end of the data, name it in `responses.empty`, or set `max_pages` in `pagination`"
                 .to_owned()
         };
-        warn!(
-            "{}: {N_EMPTY} pages in a row hold no records, and each names another next page; {advice}",
-            response.title
-        );
+        let why =
+            format!("{N_EMPTY} pages in a row hold no records, and each names another next page; {advice}");
+        self.given_warnings.warn_once(Warning::EmptyPages, &response.title, why);
     }
 
     /// The request for the page that the response names, or that follows in counting, unless `history` has it.
@@ -253,12 +253,6 @@ fn below_base(next: &Pointer, target: &str, response: &Response) -> Option<Strin
     target.starts_with('/').then(|| [gateway, context, target].concat())
 }
 
-/// Whether a JSON text says that there is not another page.
-fn is_negative(json: &str) -> bool {
-    let text = json.trim_matches('"');
-    ["false", "0", "-1", "no", "n"].iter().any(|no| text.eq_ignore_ascii_case(no))
-}
-
 /// The cursor of the next page as a JSON text.
 fn read_cursor(
     cursor: &CursorPlace,
@@ -274,13 +268,6 @@ fn read_cursor(
         warn!("{}: no header `{name}` with a cursor; treating this as the last page", response.title);
     }
     Ok(found.map(|text| Value::from(text).to_string()).filter(|json| !is_end(json)))
-}
-
-/// Whether a JSON text in the place of the next page says that there is none: null or false, also as a text, or empty.
-fn is_end(json: &str) -> bool {
-    let text = json.trim_matches('"').trim();
-    matches!(text, "" | "[]" | "{}")
-        || ["null", "none", "false"].iter().any(|end| text.eq_ignore_ascii_case(end))
 }
 
 /// The JSON text at `pointer`; `None` on the last page.

@@ -4,11 +4,12 @@ use reqwest::header::{CONTENT_RANGE, HeaderMap};
 use serde_json::Value;
 
 use super::super::answer::{Items, Response};
+use super::super::client::header_text;
 use super::super::json::Pointer;
 use super::super::source::HttpSource;
 use super::count::ValueShape;
-use super::cursor_place::header_text;
-use super::envelope::{ENDS, Envelope, envelope_of};
+use super::end_words::ENDS;
+use super::envelope::{Envelope, envelope_of};
 use super::link_header::{is_url, next_of_links, next_target};
 
 /// Headers that name the next page; empty behind the last one.

@@ -10,7 +10,7 @@ use xxhash_rust::xxh3::Xxh3;
 use super::super::answer::Response;
 use super::super::client::{Client, HIDDEN};
 use super::super::error::HttpError;
-use super::super::request::{Outgoing, replace_values, set_parameter};
+use super::super::request::{Outgoing, hash_request, replace_values, set_parameter};
 use super::page_request::{PagePlace, PageRequest};
 use super::pagination::{PageParameter, Pagination};
 
@@ -73,13 +73,7 @@ impl Client {
     pub(crate) fn fingerprint(&self, pagination: Option<&Pagination>, request: &PageRequest) -> Result<u64> {
         let outgoing = self.outgoing(pagination, request)?;
         let mut hash = Xxh3::new();
-        hash.update(outgoing.url.as_str().as_bytes());
-        hash.update(b"\n");
-        hash.update(outgoing.body.as_deref().unwrap_or_default());
-        for value in outgoing.headers.values() {
-            hash.update(b"\n");
-            hash.update(value.as_bytes());
-        }
+        hash_request(&mut hash, &outgoing.url, outgoing.body.as_deref(), &outgoing.headers);
         Ok(hash.digest())
     }
 

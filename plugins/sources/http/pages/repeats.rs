@@ -3,14 +3,13 @@
 use std::collections::HashSet;
 
 use anyhow::anyhow;
-use tracing::warn;
 
 use super::super::answer::Items;
 use super::super::error::HttpError;
 use super::super::source::{HttpSource, PageWalk, Warning};
 use super::count::ReceivedPage;
 use super::cursor_place::CursorPlace;
-use super::end_checks::is_end_cursor;
+use super::end_words::is_end_cursor;
 use super::history::{Overlap, hashes};
 use super::link_header::is_url;
 use super::page_request::{PagePlace, PageRequest};
@@ -41,10 +40,7 @@ impl HttpSource {
             )));
         }
         let why = match overlap {
-            Overlap::Nothing => {
-                self.warn_of_near_copies(page, items, next);
-                return Ok(());
-            }
+            Overlap::Nothing => return Ok(()),
             Overlap::Whole | Overlap::First => {
                 let copied = if overlap == Overlap::First { "the first page" } else { "the page before" };
                 if let Some(next) = next
@@ -79,25 +75,23 @@ impl HttpSource {
             Overlap::Front(1) => "this page begins with the last record of the page before".to_owned(),
             Overlap::Front(n) => format!("this page begins with the last {n} records of the page before"),
         };
-        if self.given_warnings.add(Warning::Overlap) {
-            let advice = match (pagination, overlap) {
-                (Pagination::Page { param, start, .. }, Overlap::Whole) => format!(
-                    "check that the API reads `{param}`, and whether its first page is {}: `start = {}`",
-                    1 - start.min(&1),
-                    1 - start.min(&1)
-                ),
-                (Pagination::Offset { start: 0, .. }, Overlap::Whole)
-                    if request.place == PagePlace::Offset(1) =>
-                {
-                    "if they are not two equal records, the API counts records from 1: `start = 1`".to_owned()
-                }
-                (_, Overlap::Whole | Overlap::First) => self.repeat_advice(pagination, next),
-                _ => "check `pagination`. If the API puts new records in front while its pages are read, \
-                      `incremental = { cursor = …, key = … }` delivers each once"
-                    .to_owned(),
-            };
-            warn!("{title}: {why}; {advice}");
-        }
+        let advice = match (pagination, overlap) {
+            (Pagination::Page { param, start, .. }, Overlap::Whole) => format!(
+                "check that the API reads `{param}`, and whether its first page is {}: `start = {}`",
+                1 - start.min(&1),
+                1 - start.min(&1)
+            ),
+            (Pagination::Offset { start: 0, .. }, Overlap::Whole)
+                if request.place == PagePlace::Offset(1) =>
+            {
+                "if they are not two equal records, the API counts records from 1: `start = 1`".to_owned()
+            }
+            (_, Overlap::Whole | Overlap::First) => self.repeat_advice(pagination, next),
+            _ => "check `pagination`. If the API puts new records in front while its pages are read, \
+                  `incremental = { cursor = …, key = … }` delivers each once"
+                .to_owned(),
+        };
+        self.given_warnings.warn_once(Warning::Overlap, title, format!("{why}; {advice}"));
         Ok(())
     }
 
@@ -159,20 +153,6 @@ impl HttpSource {
             return Ok(false);
         }
         Ok(self.hashes_of(&PageRequest::first(PagePlace::First)).await? == hashes(items))
-    }
-
-    /// Warns, once in a run, of pages that are most likely the same page again.
-    fn warn_of_near_copies(&mut self, page: &ReceivedPage<'_>, items: &Items, next: Option<&PageRequest>) {
-        if !page.request.is_numbered() || self.given_warnings.has(Warning::NearCopies) {
-            return;
-        }
-        let Some(member) = self.history.near_copies.add(page.request, items) else { return };
-        self.given_warnings.add(Warning::NearCopies);
-        warn!(
-            "{}: three pages in a row hold the same records, but for the member `{member}`; {}",
-            page.response.title,
-            self.repeat_advice(page.pagination, next)
-        );
     }
 
     /// The hashes of the records of a page. A page that does not exist has none.

@@ -1,6 +1,7 @@
 //! Warnings where a first run would mislead, each once per run, with the option that helps.
 
 use std::collections::HashSet;
+use std::fmt::Display;
 
 use serde_json::Value;
 use tracing::warn;
@@ -30,8 +31,6 @@ pub(crate) enum Warning {
     Errors,
     /// Pages with the same records.
     Overlap,
-    /// Pages whose records differ in one member only.
-    NearCopies,
     /// Options that end a walk and count something else.
     Ends,
     /// Records behind the end of a walk.
@@ -61,9 +60,11 @@ impl GivenWarnings {
         self.0.contains(&warning)
     }
 
-    /// Adds a warning. Returns whether it is given for the first time.
-    pub(crate) fn add(&mut self, warning: Warning) -> bool {
-        self.0.insert(warning)
+    /// Gives a warning about a response or a source, unless it was given.
+    pub(crate) fn warn_once(&mut self, warning: Warning, place: impl Display, why: impl Display) {
+        if self.0.insert(warning) {
+            warn!("{place}: {why}");
+        }
     }
 }
 
@@ -80,11 +81,8 @@ impl HttpSource {
         if self.settings.pagination.is_none() && !self.given_warnings.has(Warning::Pages) {
             let records = (self.settings.codec == Codec::Json).then_some(&self.settings.records);
             if let Some((why, option)) = self.other_pages(response, items, records) {
-                warn!(
-                    "{}: {why}, and only this page is read; to read all pages set {option}",
-                    response.title
-                );
-                self.given_warnings.add(Warning::Pages);
+                let why = format!("{why}, and only this page is read; to read all pages set {option}");
+                self.given_warnings.warn_once(Warning::Pages, &response.title, why);
             }
         }
         if self.settings.codec == Codec::Csv {
@@ -94,8 +92,7 @@ impl HttpSource {
             && !self.given_warnings.has(Warning::Shape)
             && let Some((why, option)) = self.odd_shape(items)
         {
-            self.given_warnings.add(Warning::Shape);
-            warn!("{}: {why}; {option}", response.title);
+            self.given_warnings.warn_once(Warning::Shape, &response.title, format!("{why}; {option}"));
         }
     }
 
@@ -118,12 +115,11 @@ impl HttpSource {
         } else {
             return;
         };
-        self.given_warnings.add(Warning::Errors);
-        warn!(
-            "{}: the response {what}, so that records may be missing; to make it an error set \
-             `responses = {{ fail = [{matcher}] }}`",
-            response.title
+        let why = format!(
+            "the response {what}, so that records may be missing; to make it an error set \
+             `responses = {{ fail = [{matcher}] }}`"
         );
+        self.given_warnings.warn_once(Warning::Errors, &response.title, why);
     }
 
     /// What is odd about the records, and what to do.
@@ -243,9 +239,7 @@ impl HttpSource {
     }
 
     fn warn_once(&mut self, warning: Warning, why: &str) {
-        if self.given_warnings.add(warning) {
-            warn!("{}: {why}", self.settings.source_name);
-        }
+        self.given_warnings.warn_once(warning, self.settings.source_name, why);
     }
 
     /// Whether a response has as many rows as it may: a parameter that limits them has this value, or it is a usual limit.
