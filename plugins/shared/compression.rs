@@ -36,6 +36,16 @@ impl Compression {
         Ok(Compression::of(&magic))
     }
 
+    /// The name that the option has for it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Compression::Auto => "auto",
+            Compression::None => "none",
+            Compression::Gzip => "gzip",
+            Compression::Zstd => "zstd",
+        }
+    }
+
     /// Detects the compression of a text that begins with these bytes.
     pub(crate) fn of(start: &[u8]) -> Compression {
         match start {

@@ -9,6 +9,8 @@ use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
+use super::text::listed;
+
 /// The names in a JSON pointer, without their escapes (RFC 6901). The empty pointer has none.
 pub(crate) fn pointer_names(pointer: &str) -> Vec<String> {
     pointer.split('/').skip(1).map(|name| name.replace("~1", "/").replace("~0", "~")).collect()
@@ -217,30 +219,23 @@ pub(crate) fn fields_of(text: &str, wanted: &Path) -> String {
     let Ok(Found { rest: Some(rest), .. }) = Paths::default().find(text, true) else {
         return "it is not an object".into();
     };
-    let names: Vec<String> = rest.iter().take(SHOWN_NAMES).map(|(key, _)| format!("`{key}`")).collect();
-    let spelling = wanted.spelling(rest.iter().map(|(key, _)| key));
-    match (names.len(), rest.len() - names.len()) {
-        (0, _) if text.trim_ascii_start().starts_with('{') => "it has no fields".into(),
-        (0, _) => "it is not an object".into(),
-        (_, 0) => format!("it has {}{spelling}", names.join(", ")),
-        (_, more) => format!("it has {} and {more} more{spelling}", names.join(", ")),
+    if rest.is_empty() {
+        let is_object = text.trim_ascii_start().starts_with('{');
+        return if is_object { "it has no fields".into() } else { "it is not an object".into() };
     }
+    let names = || rest.iter().map(|(key, _)| key);
+    format!("it has {}{}", listed(names(), SHOWN_NAMES), wanted.spelling(names()))
 }
 
 /// Names the columns of a row that does not have the wanted one.
 pub(crate) fn columns_of(header: &TableHeader, wanted: &Path) -> String {
     let columns = header.columns();
-    let names: Vec<String> =
-        columns.iter().take(SHOWN_NAMES).map(|column| format!("`{}`", column.name)).collect();
-    let more = match columns.len().saturating_sub(SHOWN_NAMES) {
-        0 => String::new(),
-        more => format!(" and {more} more"),
-    };
+    let names = listed(columns.iter().map(|column| &column.name), SHOWN_NAMES);
     let spelling = match &wanted.names[..] {
         [first, _, ..] if columns.iter().any(|column| *column.name == **first) => {
             format!("; a cell has no fields: `parse_json` in a `remap` reads JSON in `{first}`")
         }
         _ => wanted.spelling(columns.iter().map(|column| &column.name)),
     };
-    format!("it has {}{more}{spelling}", names.join(", "))
+    format!("it has {names}{spelling}")
 }

@@ -144,17 +144,21 @@ pub(crate) fn kind_of(json: &[u8]) -> &'static str {
     }
 }
 
-/// The offset after the closing quote of the string that begins at `start`.
-pub(crate) fn end_of_string(json: &[u8], start: usize) -> usize {
+/// The offset after the closing quote of the string that begins at `start`; `None` if it has none.
+pub(crate) fn string_end(json: &[u8], start: usize) -> Option<usize> {
     let mut at = start + 1;
-    while let Some(found) = json.get(at..).and_then(|rest| memchr2(b'"', b'\\', rest)) {
-        at += found + 1;
-        if json[at - 1] == b'"' {
-            return at;
+    loop {
+        at += memchr2(b'"', b'\\', json.get(at..)?)?;
+        if json[at] == b'"' {
+            return Some(at + 1);
         }
-        at += 1;
+        at += 2;
     }
-    json.len()
+}
+
+/// The same in valid JSON.
+pub(crate) fn end_of_string(json: &[u8], start: usize) -> usize {
+    string_end(json, start).unwrap_or(json.len())
 }
 
 /// Appends a text as a JSON string.

@@ -17,6 +17,7 @@ pub(crate) mod quiet_panic;
 pub(crate) mod record_field;
 #[cfg(test)]
 pub(crate) mod test_rows;
+pub(crate) mod text;
 pub(crate) mod text_kind;
 pub(crate) mod values;
 pub(crate) mod vrl;

@@ -3,6 +3,7 @@
 use serde::de::IgnoredAny;
 
 use super::csv::BYTE_ORDER_MARK;
+use super::json_text::string_end;
 
 /// The format of a text that is not CSV.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,14 +108,7 @@ fn begins_as_json(start: &[u8]) -> bool {
 
 /// What follows the string at the beginning.
 fn after_string(text: &[u8]) -> Option<&[u8]> {
-    let mut at = 1;
-    loop {
-        match text.get(at)? {
-            b'"' => return text.get(at + 1..),
-            b'\\' => at += 2,
-            _ => at += 1,
-        }
-    }
+    text.get(string_end(text, 0)?..)
 }
 
 #[cfg(test)]

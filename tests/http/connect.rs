@@ -12,7 +12,7 @@ async fn retry_after_header_is_honoured() {
     // The wait is longer than `[retry] timeout`, and does not count against it.
     write_pipeline(&env, &server.uri(), "", "");
     let started = Instant::now();
-    run(&env).assert_code(0).assert_says(&["429 Too Many Requests", "retry after 1 s"]);
+    run(&env).assert_code(0).assert_says(&["429 Too Many Requests", "retry after 1s"]);
     assert!(started.elapsed() >= Duration::from_secs(1));
     assert_eq!(lines(&env), ["1"]);
 }

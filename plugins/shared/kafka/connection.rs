@@ -11,6 +11,8 @@ use serde::de::{Deserializer, Error as _};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::shared::text::scalar_text;
+
 /// How the connection is secured.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -104,12 +106,8 @@ struct Setting(String);
 
 impl<'de> Deserialize<'de> for Setting {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Ok(Setting(match Value::deserialize(deserializer)? {
-            Value::String(text) => text,
-            Value::Number(number) if number.is_f64() => number.as_f64().unwrap_or_default().to_string(),
-            value @ (Value::Bool(_) | Value::Number(_)) => value.to_string(),
-            _ => return Err(D::Error::custom("expected a string, a number or a boolean")),
-        }))
+        let text = scalar_text(Value::deserialize(deserializer)?);
+        text.map(Setting).ok_or_else(|| D::Error::custom("expected a string, a number or a boolean"))
     }
 }
 

@@ -1,5 +1,7 @@
 //! Parses a key template, and rejects one that could give two records the same name.
 
+use runner_core::diagnostics::similar;
+
 use super::{Field, KeyTemplate, Part, record_field};
 
 impl TryFrom<String> for KeyTemplate {
@@ -31,12 +33,9 @@ fn parse_field(name: &str) -> Result<Field, String> {
         record_field::check_placeholder(field)?;
         return Ok(Field::Record(record_field::Field { name: field.to_owned(), option: "key" }));
     }
-    let closest = Field::FIXED
-        .map(|field| (strsim::normalized_damerau_levenshtein(&name.to_lowercase(), field.name()), field))
-        .into_iter()
-        .filter(|(likeness, _)| *likeness >= 0.5)
-        .max_by(|a, b| a.0.total_cmp(&b.0));
-    let hint = if let Some((_, field)) = closest {
+    let known = Field::FIXED;
+    let closest = similar(name, known.iter().map(Field::name));
+    let hint = if let Some(field) = known.iter().find(|field| closest == Some(field.name())) {
         format!("did you mean {field}?")
     } else {
         let is_name = !name.is_empty() && !name.contains(['.', '(', '|', '[', '{', '"']);

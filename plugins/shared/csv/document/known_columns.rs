@@ -12,6 +12,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::shared::csv::dialect::Dialect;
 use crate::shared::csv::header::Header;
+use crate::shared::text::listed;
 
 /// The columns of the texts so far, as a checkpoint stores them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -129,13 +130,13 @@ impl ColumnHistory {
                 "{source}:{line}: the first line is not the header of the page before, which names {}; all pages of a walk \
                  must have the same columns. If the line is a row, since the pages have no header or the first one alone \
                  has it, set {prefix}header = false, and name the columns with {prefix}columns",
-                quoted(before)
+                listed(before, usize::MAX)
             ))
             .into());
         } else if !std::mem::replace(&mut self.has_warned, true) {
             let missing: Vec<String> = before.iter().filter(|name| !names.contains(name)).cloned().collect();
             let n_new = names.iter().filter(|name| !before.contains(name)).count();
-            let missing = if missing.is_empty() { "none".to_owned() } else { quoted(&missing) };
+            let missing = if missing.is_empty() { "none".to_owned() } else { listed(missing, usize::MAX) };
             tracing::warn!(
                 "{source}:{line}: the columns have changed since the response before: {n_new} are new, and missing are: {missing}"
             );
@@ -145,11 +146,6 @@ impl ColumnHistory {
         self.is_within_walk = true;
         Ok(())
     }
-}
-
-fn quoted(names: &[String]) -> String {
-    let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
-    names.join(", ")
 }
 
 /// A hash of the options that decide what a cell means, apart from declared types.

@@ -50,7 +50,7 @@ pub(crate) fn other_text(start: &[u8], settings: &Settings) -> Option<String> {
 
 /// Why a file that begins with these bytes is not compressed as the pipeline file says, and what to do.
 pub(crate) fn other_compression(start: &[u8], given: Compression) -> Option<String> {
-    let (found, given_name) = (Compression::of(start), name_of(given));
+    let (found, given_name) = (Compression::of(start), given.name());
     match (given, found) {
         _ if given == found => None,
         // Another program may still be writing the first bytes.
@@ -58,7 +58,7 @@ pub(crate) fn other_compression(start: &[u8], given: Compression) -> Option<Stri
         (Compression::Zstd, _) if b"\x28\xB5\x2F\xFD".starts_with(start) => None,
         (Compression::Auto, _) => None,
         (Compression::None, _) => {
-            let found = name_of(found);
+            let found = found.name();
             Some(format!("compressed with {found}; set compression = \"auto\" or \"{found}\""))
         }
         (_, Compression::None) => Some(format!(
@@ -66,17 +66,8 @@ pub(crate) fn other_compression(start: &[u8], given: Compression) -> Option<Stri
         )),
         _ => Some(format!(
             "compressed with {}, not with {given_name}; set compression = \"auto\", which looks at each file",
-            name_of(found)
+            found.name()
         )),
-    }
-}
-
-fn name_of(compression: Compression) -> &'static str {
-    match compression {
-        Compression::Auto => "auto",
-        Compression::None => "none",
-        Compression::Gzip => "gzip",
-        Compression::Zstd => "zstd",
     }
 }
 

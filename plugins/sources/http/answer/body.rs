@@ -10,6 +10,7 @@ use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252};
 use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap};
 use runner_core::ByteSize;
 
+use super::super::client::header_text;
 use super::super::error::{HttpError, without_url};
 use super::decompress::decompress;
 use super::large_body::{LargeBody, RecordLayout};
@@ -152,7 +153,7 @@ impl BodyOptions {
 }
 
 fn decode(raw: SpillBuffer, headers: &HeaderMap, options: &BodyOptions) -> Result<BodyText, BodyError> {
-    let header = |name| headers.get(name).and_then(|it| it.to_str().ok()).unwrap_or_default();
+    let header = |name| header_text(headers, name).unwrap_or_default();
     let encoding = header(CONTENT_ENCODING).to_ascii_lowercase();
     let decompressed = decompress(raw, &encoding, options.max_answer, options.max_in_memory())?;
     if ["br", "compress", "x-compress"].contains(&encoding.as_str()) {

@@ -7,7 +7,6 @@ use reqwest::StatusCode;
 use runner_core::ByteSize;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
-use tracing::warn;
 
 use super::super::error::HttpError;
 use super::super::json::{Pointer, holds_nothing};
@@ -344,14 +343,14 @@ impl HttpSource {
             && items.is_empty()
             && !body.is_empty()
             && (!body.iter().any(|byte| b",;\t|\n".contains(byte)) || api_message::names_an_error(body));
-        if is_text && self.given_warnings.add(Warning::Text) {
-            warn!(
-                "{}: the response is a line of text without rows, taken as no records; if it means that there is \
+        if is_text {
+            let why = format!(
+                "the response is a line of text without rows, taken as no records; if it means that there is \
                  nothing, name it in `responses.empty`, else in `responses.fail` or `responses.retry`, as in \
                  {{ text = \"…\" }}. Response body: {}",
-                response.title,
                 self.client.excerpt(body)
             );
+            self.given_warnings.warn_once(Warning::Text, &response.title, why);
         }
     }
 }

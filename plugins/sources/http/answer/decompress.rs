@@ -7,7 +7,6 @@ use flate2::bufread::{DeflateDecoder, ZlibDecoder};
 use super::body::BodyError;
 use super::spill_buffer::SpillBuffer;
 use crate::shared::compression::Compression;
-use crate::shared::gzip::GzipReader;
 
 /// How often a body may be compressed.
 const MAX_LAYERS: usize = 3;
@@ -29,15 +28,14 @@ pub(crate) fn decompress(
         body = inflate(body, into())?;
     }
     for _ in 0..MAX_LAYERS {
-        let mut output = into();
-        match Compression::of(&body.start(4)?) {
-            Compression::Gzip => output.fill(GzipReader::new(body.into_reader()?), "gzip")?,
-            Compression::Zstd => {
-                let decoder = zstd::Decoder::with_buffer(body.into_reader()?);
-                output.fill(decoder.map_err(|error| wrong("zstd", &error))?, "zstd")?;
-            }
-            Compression::Auto | Compression::None => break,
+        let compression = Compression::of(&body.start(4)?);
+        if compression == Compression::None {
+            break;
         }
+        let mut output = into();
+        let decoder = compression.decompress(body.into_reader()?);
+        let decoder = decoder.map_err(|error| wrong(compression.name(), &error))?;
+        output.fill(decoder, compression.name())?;
         body = output.buffer;
     }
     Ok(body)

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, LINK};
 use reqwest::{StatusCode, Url};
 
+use super::super::client::header_text;
 use super::large_body::LargeBody;
 
 /// A response that is a page of records.
@@ -31,7 +32,7 @@ pub(crate) struct Response {
 impl Response {
     /// The content type; empty without one.
     pub(crate) fn content_type(&self) -> &str {
-        self.headers.get(CONTENT_TYPE).and_then(|it| it.to_str().ok()).unwrap_or_default()
+        header_text(&self.headers, CONTENT_TYPE).unwrap_or_default()
     }
 
     /// The values of the headers `Link`.

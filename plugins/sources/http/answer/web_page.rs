@@ -2,15 +2,15 @@
 
 use super::api_message::contains_any;
 use super::response::Response;
+use crate::shared::text_kind::TextKind;
 
 /// Words in the title of a page that says that the API is not available for a time.
 const TEMPORARY: &str = "MAINTENANCE|UNAVAILABLE|OFFLINE|TRY AGAIN|BE BACK|BAD GATEWAY|GATEWAY TIMEOUT|GATEWAY TIME OUT|\
     TOO MANY REQUESTS|OVERLOADED|UPGRADING";
 
 pub(super) fn is_web_page(response: &Response) -> bool {
-    let front = response.body.trim_ascii_start();
-    let begins = |with: &[u8]| front.get(..with.len()).is_some_and(|front| front.eq_ignore_ascii_case(with));
-    begins(b"<!doctype html") || begins(b"<html") || response.content_type().starts_with("text/html")
+    TextKind::of(&response.body, false) == Some(TextKind::Html)
+        || response.content_type().starts_with("text/html")
 }
 
 /// The title of a web page.

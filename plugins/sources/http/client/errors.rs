@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use anyhow::anyhow;
 use reqwest::header::{HeaderMap, HeaderValue, WWW_AUTHENTICATE};
 use reqwest::{Method, StatusCode, Url};
-use runner_core::Failure;
+use runner_core::{Failure, HumanDuration};
 use rustls::{AlertDescription, CertificateError, Error as TlsError, InvalidMessage};
 
 use super::super::answer::{ResponseSummary, is_about_limit, is_limit_reached};
@@ -120,7 +120,7 @@ impl Client {
             let error = || HttpError::transient(anyhow!("{title}: {what}: {advice}{excerpt}"));
             return is_limit.then(error);
         };
-        let after = retry_after::in_words(asked.duration);
+        let after = HumanDuration::from_secs(asked.duration.as_secs());
         let header = asked.header;
         if asked.duration > retry_after::LONGEST && status == StatusCode::NOT_FOUND && why.is_empty() {
             return None;

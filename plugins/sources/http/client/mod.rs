@@ -8,6 +8,7 @@
 mod auth;
 mod connect;
 mod errors;
+mod header_text;
 mod options;
 mod private_key;
 mod rate_limit;
@@ -19,6 +20,7 @@ mod tls;
 mod trust;
 
 pub(crate) use self::auth::{Auth, Credentials};
+pub(crate) use self::header_text::header_text;
 pub(crate) use self::options::{Method, identity, with_variables, without_query};
 pub(crate) use self::rate_limit::{RateLimit, RateLimiter};
 pub(crate) use self::redact::{HIDDEN, Redactor};

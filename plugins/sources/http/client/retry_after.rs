@@ -6,6 +6,8 @@ use chrono::DateTime;
 use reqwest::StatusCode;
 use reqwest::header::{DATE, HeaderMap, RETRY_AFTER};
 
+use super::header_text;
+
 /// The longest wait that is accepted.
 pub(super) const LONGEST: Duration = Duration::from_secs(60 * 60);
 
@@ -38,16 +40,16 @@ pub(crate) struct Wait {
 
 /// Whether the response says that no requests are left.
 pub(crate) fn is_exhausted(headers: &HeaderMap) -> bool {
-    REMAINING.iter().filter_map(|name| text(headers, name)).any(|text| text == "0")
+    REMAINING.iter().filter_map(|name| header_text(headers, *name)).any(|text| text == "0")
         || limits(headers).iter().any(|limit| limit.remaining == Some(0))
 }
 
 /// The wait that a response with an error status asks for.
 pub(crate) fn asked(status: StatusCode, headers: &HeaderMap, now: SystemTime) -> Option<Wait> {
     // Relative to the server's clock, if it sends `Date`; the local clock may be wrong.
-    let date = text(headers, DATE.as_str()).and_then(|date| httpdate::parse_http_date(date).ok());
+    let date = header_text(headers, DATE).and_then(|date| httpdate::parse_http_date(date).ok());
     let now = date.unwrap_or(now);
-    if let Some(duration) = text(headers, RETRY_AFTER.as_str()).and_then(|text| duration(text, now)) {
+    if let Some(duration) = header_text(headers, RETRY_AFTER).and_then(|text| duration(text, now)) {
         return Some(Wait { duration, header: "retry-after" });
     }
     let is_limit = matches!(status.as_u16(), 418 | 429);
@@ -60,7 +62,7 @@ pub(crate) fn asked(status: StatusCode, headers: &HeaderMap, now: SystemTime) ->
         return None;
     }
     let reset = RESETS.into_iter().find_map(|header| {
-        let duration = duration(text(headers, header)?, now)?;
+        let duration = duration(header_text(headers, header)?, now)?;
         Some(Wait { duration, header })
     });
     let wait = reset.or_else(|| {
@@ -130,10 +132,6 @@ fn parameter(parameters: &[(&str, &str)], name: &str) -> Option<u64> {
     value.trim().parse().ok()
 }
 
-fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
-    Some(headers.get(name)?.to_str().ok()?.trim())
-}
-
 /// Seconds, a date, or seconds or milliseconds since 1970.
 fn duration(text: &str, now: SystemTime) -> Option<Duration> {
     const YEAR_2001: f64 = 1e9;
@@ -153,15 +151,6 @@ fn duration(text: &str, now: SystemTime) -> Option<Duration> {
         }
     };
     Some((SystemTime::UNIX_EPOCH + since_1970).duration_since(now).unwrap_or_default())
-}
-
-/// A duration for messages, in whole seconds.
-pub(super) fn in_words(duration: Duration) -> String {
-    match duration.as_secs() {
-        seconds if seconds < 120 => format!("{seconds} s"),
-        seconds if seconds < 7200 => format!("{} min {} s", seconds / 60, seconds % 60),
-        seconds => format!("{} h {} min", seconds / 3600, seconds / 60 % 60),
-    }
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ use super::scan;
 use super::scan::{Children, ScanError};
 use crate::shared::json_paths::{pointer_name, pointer_names};
 use crate::shared::json_text::kind_of;
+use crate::shared::text::listed;
 
 /// A JSON pointer; the empty one is the whole response.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
@@ -236,12 +237,10 @@ fn keys(text: &[u8], start: usize) -> Result<String, ScanError> {
     while let Some((key, _)) = members.next_member(text)? {
         names.insert(serde_json::from_slice::<String>(&text[key]).unwrap_or_default());
     }
-    let shown: Vec<String> = names.iter().take(SHOWN_KEYS).map(|name| format!("`{name}`")).collect();
-    Ok(match names.len() {
-        0 => "has no keys".into(),
-        1..=SHOWN_KEYS => format!("has the keys {}", shown.join(", ")),
-        n => format!("has the keys {} and {} more", shown.join(", "), n - SHOWN_KEYS),
-    })
+    if names.is_empty() {
+        return Ok("has no keys".into());
+    }
+    Ok(format!("has the keys {}", listed(names, SHOWN_KEYS)))
 }
 
 /// A longer value holds something.

@@ -4,6 +4,8 @@
 
 use std::ops::Range;
 
+use crate::shared::json_text;
+
 /// Why a text has no further value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ScanError {
@@ -164,15 +166,7 @@ fn bracket_end(text: &[u8], start: usize) -> Result<usize, ScanError> {
 
 /// The end of the string whose opening quote is at `start`.
 fn string_end(text: &[u8], start: usize) -> Result<usize, ScanError> {
-    let mut at = start + 1;
-    while let Some(found) = text.get(at..).and_then(|rest| memchr::memchr2(b'"', b'\\', rest)) {
-        at += found;
-        if text[at] == b'"' {
-            return Ok(at + 1);
-        }
-        at += 2;
-    }
-    Err(ScanError::End)
+    json_text::string_end(text, start).ok_or(ScanError::End)
 }
 
 /// The index of the first byte from `at` that is not white space.

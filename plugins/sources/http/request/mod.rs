@@ -9,5 +9,7 @@ pub(crate) mod request_template;
 mod template;
 
 pub(crate) use self::query::{QueryValues, replace_values, set_parameter};
-pub(crate) use self::request_template::{Outgoing, RequestParts, RequestTemplate, header_value};
+pub(crate) use self::request_template::{
+    Outgoing, RequestParts, RequestTemplate, hash_request, header_value,
+};
 pub(crate) use self::template::{TIME_VARIABLES, Template, ValuePlace, Values};

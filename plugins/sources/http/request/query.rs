@@ -5,6 +5,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::shared::text::scalar_text;
+
 /// The value of a query parameter; a list repeats the parameter.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(try_from = "Value")]
@@ -23,14 +25,7 @@ impl TryFrom<Value> for QueryValues {
 }
 
 fn scalar(value: Value) -> Result<String, &'static str> {
-    match value {
-        Value::String(text) => Ok(text),
-        Value::Bool(value) => Ok(value.to_string()),
-        // As Rust prints it: 1.0 is sent as `1`.
-        Value::Number(number) if number.is_f64() => Ok(number.as_f64().unwrap_or_default().to_string()),
-        Value::Number(number) => Ok(number.to_string()),
-        _ => Err("expected a string, a number, a boolean, or a list of these"),
-    }
+    scalar_text(value).ok_or("expected a string, a number, a boolean, or a list of these")
 }
 
 /// Replaces values of query parameters; the others stay byte for byte.

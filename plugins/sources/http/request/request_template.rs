@@ -4,12 +4,15 @@ use std::collections::BTreeSet;
 
 use anyhow::{Context as _, anyhow};
 use bytes::Bytes;
-use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH};
 use reqwest::{Method, Url};
 use runner_core::{OptionError, OptionErrors, Result};
+use xxhash_rust::xxh3::Xxh3;
 
 use super::super::HttpConfig;
+use super::super::client::header_text;
 use super::template::{Template, ValuePlace, Values, variable_in_host};
+use crate::shared::text::listed;
 
 /// The parts of a request that templates may change from walk to walk.
 #[derive(Clone, Debug)]
@@ -18,6 +21,18 @@ pub(crate) struct RequestParts {
     pub(crate) endpoint: Url,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Option<Bytes>,
+}
+
+/// Adds a request to a hash, apart from the conditions that its headers make.
+pub(crate) fn hash_request(hash: &mut Xxh3, url: &Url, body: Option<&[u8]>, headers: &HeaderMap) {
+    hash.update(url.as_str().as_bytes());
+    hash.update(body.unwrap_or_default());
+    for (name, value) in headers {
+        if !matches!(*name, IF_NONE_MATCH | IF_MODIFIED_SINCE) {
+            hash.update(name.as_str().as_bytes());
+            hash.update(value.as_bytes());
+        }
+    }
 }
 
 /// One request, before credentials are added.
@@ -63,7 +78,7 @@ impl RequestTemplate {
         };
         let headers: Vec<(HeaderName, Template)> = config.headers.iter().filter_map(header).collect();
         let is_form = || {
-            let content_type = base.headers.get(CONTENT_TYPE).and_then(|it| it.to_str().ok());
+            let content_type = header_text(&base.headers, CONTENT_TYPE);
             content_type.is_some_and(|it| it.starts_with("application/x-www-form-urlencoded"))
         };
         let body = config.body.as_deref().map(|text| {
@@ -188,7 +203,7 @@ fn check_variable(config: &HttpConfig, name: &str, names: &[String]) -> Result<(
         _ => {
             let mut known: Vec<&str> = names.iter().map(String::as_str).collect();
             known.extend(super::template::TIME_VARIABLES);
-            let list = known.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+            let list = listed(known, usize::MAX);
             Err(format!(
                 "`{{{{ {name} }}}}` is not known: the variables are the fields of `for_each` and times ({list})"
             ))

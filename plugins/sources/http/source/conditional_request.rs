@@ -7,8 +7,9 @@ use runner_core::Result;
 use xxhash_rust::xxh3::Xxh3;
 
 use super::super::answer::Response;
+use super::super::client::header_text;
 use super::super::records::metadata;
-use super::super::request::RequestParts;
+use super::super::request::{RequestParts, hash_request};
 use super::http_source::HttpSource;
 use super::page_walk::PageWalk;
 use super::position::Validators;
@@ -37,8 +38,7 @@ impl HttpSource {
         if !self.settings.is_conditional() {
             return None;
         }
-        let header =
-            |name| response.headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let header = |name| header_text(&response.headers, name).map(str::to_owned);
         let (etag, last_modified) = (header(ETAG), header(LAST_MODIFIED));
         (etag.is_some() || last_modified.is_some()).then(|| Validators {
             etag,
@@ -51,14 +51,7 @@ impl HttpSource {
     fn request_hash(&self, parts: &RequestParts) -> String {
         let mut hash = Xxh3::new();
         hash.update(&self.settings.shape.to_le_bytes());
-        hash.update(parts.endpoint.as_str().as_bytes());
-        hash.update(parts.body.as_deref().unwrap_or_default());
-        for (name, value) in &parts.headers {
-            if !matches!(*name, IF_NONE_MATCH | IF_MODIFIED_SINCE) {
-                hash.update(name.as_str().as_bytes());
-                hash.update(value.as_bytes());
-            }
-        }
+        hash_request(&mut hash, &parts.endpoint, parts.body.as_deref(), &parts.headers);
         format!("{:016x}", hash.digest())
     }
 }

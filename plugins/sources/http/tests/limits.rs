@@ -54,7 +54,7 @@ async fn wait_of_more_than_an_hour_is_fatal() {
     let answer = ResponseTemplate::new(429).insert_header("Retry-After", "7201");
     let failure = first_failure(answer, json!({})).await;
     assert!(!failure.is_retryable());
-    assert!(text_of(&failure).contains("asks to wait 2 h 0 min (`retry-after`)"), "{}", text_of(&failure));
+    assert!(text_of(&failure).contains("asks to wait 2h1s (`retry-after`)"), "{}", text_of(&failure));
     let hour = ResponseTemplate::new(429).insert_header("Retry-After", "3600");
     assert!(first_failure(hour, json!({})).await.is_retryable());
 }
