@@ -20,7 +20,7 @@ pub async fn run(pipeline: Pipeline, options: RunOptions) -> PipelineReport {
             let failure = failure.context(format!("`{component}` failed"));
             (Status::Failed, format!("{:#}", failure.error()), Some(failure))
         }
-        Ok(_) if options.abort.is_cancelled() => (Status::Stopped, "stopped hard".into(), None),
+        Ok(_) if options.abort.is_cancelled() => (Status::Stopped, "aborted".into(), None),
         Ok(_) if options.stop.is_cancelled() => (Status::Stopped, "stopped on request".into(), None),
         Ok(Some(component)) => (Status::Completed, format!("limit reached at `{component}`"), None),
         Ok(None) => (Status::Completed, "all input has been read".into(), None),

@@ -284,7 +284,7 @@ async fn drain_timeout_abandons_a_write_that_hangs() {
     let started = Instant::now();
     let (finished, ()) = tokio::join!(test.run_with(pipeline, stop.clone(), Duration::from_secs(7)), stopper);
     finished.assert(Status::Stopped, 10);
-    assert_eq!(finished.report.reason, "stopped hard");
+    assert_eq!(finished.report.reason, "aborted");
     assert!(started.elapsed() >= Duration::from_secs(12));
 }
 

@@ -100,14 +100,14 @@ async fn hard_stop_counts_only_what_was_stored() {
     let stop = CancellationToken::new();
     let pipeline = "sources.in = { type = 'test_count', until = 100, endless = true }
         transforms.t = { type = 'test_meddle', inputs = ['in'] }
-        sinks.out = { type = 'test_keep', name = 'stopped hard', hang = 15, inputs = ['t'] }";
+        sinks.out = { type = 'test_keep', name = 'aborted', hang = 15, inputs = ['t'] }";
     let stopper = async {
         tokio::time::sleep(Duration::from_secs(5)).await;
         stop.cancel();
     };
     let test = TestPipeline::new();
     let (finished, ()) = tokio::join!(test.run_with(pipeline, stop.clone(), Duration::from_secs(7)), stopper);
-    assert_eq!(finished.report.reason, "stopped hard");
+    assert_eq!(finished.report.reason, "aborted");
     let sink = finished.report.components.last().unwrap();
     assert_eq!(
         (sink.counts.records_in, sink.counts.records_out, sink.counts.bytes_out),

@@ -196,7 +196,7 @@ async fn drain_timeout_leaves_a_hanging_transaction_uncommitted() {
     };
     let (finished, ()) =
         tokio::join!(test.run_with(&pipeline, stop.clone(), Duration::from_secs(7)), stopper);
-    assert_eq!(finished.report.reason, "stopped hard");
+    assert_eq!(finished.report.reason, "aborted");
     assert!(kept("hung gate").is_empty(), "0 to 9 are in the transaction that hangs");
 }
 

@@ -213,7 +213,7 @@ impl Oracle {
     pub fn judge_sums(&self, report: &Value) -> Verdict {
         let mut violations = Vec::new();
         // After an abort some records were sent and never received.
-        let is_aborted = report["pipelines"][0]["reason"] == "stopped hard";
+        let is_aborted = report["pipelines"][0]["reason"] == "aborted";
         let mut sent: Option<u64> = None;
         let n = |component: &Value, counter: &str| {
             component[counter].as_u64().unwrap_or_else(|| panic!("no {counter} in {component}"))
