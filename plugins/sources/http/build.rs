@@ -5,17 +5,22 @@ use std::sync::atomic::AtomicBool;
 
 use encoding_rs::{Encoding, UTF_8};
 use reqwest::Url;
-use runner_core::{BuildContext, ByteSize, Name, OptionError, OptionErrors, Result};
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use runner_core::{BuildContext, ByteSize, Name, OptionError, OptionErrors, Result, Secret};
 use xxhash_rust::xxh3::Xxh3;
 
 use super::HttpConfig;
 use super::answer::{BodyOptions, Codec, MAX_IN_MEMORY, RecordLayout, Responses};
-use super::client::{Client, Credentials, RateLimiter, Redactor, identity, with_variables, without_query};
+use super::client::{
+    Client, Credentials, RateLimiter, Redactor, identity, password, with_variables, without_query,
+};
 use super::elements::{ForEach, used_fields};
 use super::incremental::Unchanged;
 use super::pages::{END_CHECK_DELAYS, Pagination};
-use super::records::Add;
-use super::request::{RequestParts, RequestTemplate, placeholder_warnings, request_template};
+use super::records::{Add, Remap};
+use super::request::{
+    RequestParts, RequestTemplate, Template, header_value, placeholder_warnings, request_template,
+};
 use super::source::{HttpSource, Settings};
 use crate::shared::csv::{Dialect, DocumentReader, TextEncoding};
 
@@ -30,29 +35,14 @@ impl HttpConfig {
         let encoding = self.encoding()?;
         let csv_reader = self.csv_reader()?;
         // The checks of variables come before the others, which take variables for text.
-        let names = match &self.for_each {
-            Some(for_each) => for_each
-                .names(&context.folder)
-                .map_err(|error| OptionError::new("for_each", format!("{error:#}")))?,
-            None => Vec::new(),
-        };
+        let names = self.names_of_elements(context)?;
         request_template::check(&self, &names)?;
         placeholder_warnings::warn(&self, &names, context);
         let list_endpoint = self.list_endpoint()?;
-        if let Some(incremental) = &self.incremental {
-            incremental.check()?;
-            if self.unchanged == Unchanged::Deliver {
-                let message = "\"deliver\" is not allowed with `incremental`, which emits new rows only";
-                return Err(OptionError::new("unchanged", message));
-            }
-        }
+        self.check_incremental()?;
         let remap = self.remap.as_ref().map(|remap| remap.compile(context)).transpose()?;
         used_fields::check(&self, &names, remap.as_ref().map_or("", |remap| &remap.text), context)?;
-        let mut shape = Xxh3::new();
-        shape.update(&remap.as_ref().map_or(0, |remap| remap.hash).to_le_bytes());
-        shape.update(serde_json::to_string(&self.add)?.as_bytes());
-        shape.update(self.records.to_string().as_bytes());
-        shape.update(self.codec.name().as_bytes());
+        let shape = self.shape_hash(remap.as_ref())?;
         let add = Add::new(&self.add)?;
         let mut endpoint = OptionErrors::with(self.check().err(), self.endpoint())?;
         let credentials = Credentials::new(self.auth.as_ref())?;
@@ -62,36 +52,13 @@ impl HttpConfig {
         }
         let redactor = self.redactor(&endpoint, &credentials);
         let headers = self.headers(&credentials)?;
-        let method = self.method.into();
         let body = self.body.clone().map(bytes::Bytes::from);
-        let identity = identity(&method, &redactor.url(&endpoint), endpoint.query(), body.as_deref());
+        let identity =
+            identity(&self.method.into(), &redactor.url(&endpoint), endpoint.query(), body.as_deref());
         let parts = RequestParts { endpoint, headers, body };
         let request = RequestTemplate::new(&self, parts.clone());
-        let body_options = BodyOptions {
-            max_answer: self.max_answer.unwrap_or(MAX_ANSWER).as_usize(),
-            encoding,
-            // A large response is divided as it is received, and so in UTF-8 only.
-            layout: self.layout().filter(|_| encoding.is_none_or(|encoding| encoding == UTF_8)),
-            max_in_memory: MAX_IN_MEMORY,
-        };
-        let client = Client {
-            http: None,
-            method,
-            parts,
-            credentials,
-            redactor,
-            redirects: self.redirects,
-            responses: self.responses,
-            rate_limiter: self.rate_limit.map(RateLimiter::new).transpose()?,
-            tls: self.tls.map(|tls| tls.check(context)).transpose()?.unwrap_or_default(),
-            keeps_cookies: self.cookies,
-            list_body_options: BodyOptions { layout: None, ..body_options.clone() }.into(),
-            body_options: body_options.into(),
-            has_answered: AtomicBool::new(false),
-            lost_cookie: AtomicBool::new(false),
-            stayed_on_tls: AtomicBool::new(false),
-            fixture: None,
-        };
+        let body_options = self.body_options(encoding);
+        let client = self.client(parts, credentials, redactor, body_options, context)?;
         let settings = Settings {
             timeout: self.timeout.unless_zero(),
             codec: self.codec,
@@ -112,9 +79,75 @@ impl HttpConfig {
             unchanged: self.unchanged,
             remap,
             add,
-            shape: shape.digest(),
+            shape,
         };
         Ok(HttpSource::new(client, settings, csv_reader))
+    }
+
+    /// The names of the variables of elements.
+    fn names_of_elements(&self, context: &BuildContext) -> Result<Vec<String>> {
+        let Some(for_each) = &self.for_each else { return Ok(Vec::new()) };
+        let names = for_each.names(&context.folder);
+        names.map_err(|error| OptionError::new("for_each", format!("{error:#}")))
+    }
+
+    fn check_incremental(&self) -> Result<()> {
+        if let Some(incremental) = &self.incremental {
+            incremental.check()?;
+            if self.unchanged == Unchanged::Deliver {
+                let message = "\"deliver\" is not allowed with `incremental`, which emits new rows only";
+                return Err(OptionError::new("unchanged", message));
+            }
+        }
+        Ok(())
+    }
+
+    /// A hash of the options that decide what is made of a response.
+    fn shape_hash(&self, remap: Option<&Remap>) -> Result<u64> {
+        let mut shape = Xxh3::new();
+        shape.update(&remap.map_or(0, |remap| remap.hash).to_le_bytes());
+        shape.update(serde_json::to_string(&self.add)?.as_bytes());
+        shape.update(self.records.to_string().as_bytes());
+        shape.update(self.codec.name().as_bytes());
+        Ok(shape.digest())
+    }
+
+    fn body_options(&self, encoding: Option<&'static Encoding>) -> BodyOptions {
+        BodyOptions {
+            max_answer: self.max_answer.unwrap_or(MAX_ANSWER).as_usize(),
+            encoding,
+            // A large response is divided as it is received, and so in UTF-8 only.
+            layout: self.layout().filter(|_| encoding.is_none_or(|encoding| encoding == UTF_8)),
+            max_in_memory: MAX_IN_MEMORY,
+        }
+    }
+
+    fn client(
+        &mut self,
+        parts: RequestParts,
+        credentials: Credentials,
+        redactor: Redactor,
+        body_options: BodyOptions,
+        context: &BuildContext,
+    ) -> Result<Client> {
+        Ok(Client {
+            http: None,
+            method: self.method.into(),
+            parts,
+            credentials,
+            redactor,
+            redirects: self.redirects,
+            responses: self.responses.take(),
+            rate_limiter: self.rate_limit.take().map(RateLimiter::new).transpose()?,
+            tls: self.tls.take().map(|tls| tls.check(context)).transpose()?.unwrap_or_default(),
+            keeps_cookies: self.cookies,
+            list_body_options: BodyOptions { layout: None, ..body_options.clone() }.into(),
+            body_options: body_options.into(),
+            has_answered: AtomicBool::new(false),
+            lost_cookie: AtomicBool::new(false),
+            stayed_on_tls: AtomicBool::new(false),
+            fixture: None,
+        })
     }
 
     /// How a large response is divided; `None` if an option looks at text of the records, so that all of it is needed.
@@ -187,6 +220,50 @@ impl HttpConfig {
         Ok(of_rows.or(given).map(TextEncoding::encoding))
     }
 
+    /// Knows all that requests send in `auth`, `headers`, `query` and `body`.
+    fn redactor(&self, endpoint: &Url, credentials: &Credentials) -> Redactor {
+        let page = match &self.pagination {
+            Some(Pagination::Page { param, .. } | Pagination::Offset { param, .. }) => Some(param.as_str()),
+            _ => None,
+        };
+        // The names of variables are not sent.
+        let texts =
+            |text: &str| -> Vec<String> { Template::parse(text).texts().map(str::to_owned).collect() };
+        let headers = || self.headers.values().map(Secret::expose);
+        let passwords = headers().filter_map(password);
+        let more: Vec<String> = headers().flat_map(texts).chain(passwords).collect();
+        let secrets = credentials.secrets.iter().map(Secret::expose);
+        let secrets: Vec<&str> = secrets.chain(more.iter().map(String::as_str)).collect();
+        let query = self.query_pairs().map(|(_, value)| value);
+        let others: Vec<String> = query.chain(self.body.as_deref()).flat_map(texts).collect();
+        let others: Vec<&str> = others.iter().map(String::as_str).collect();
+        Redactor::new(&secrets, &others, endpoint.path(), page)
+    }
+
+    fn headers(&self, credentials: &Credentials) -> Result<HeaderMap> {
+        let mut headers = HeaderMap::new();
+        headers.insert(ACCEPT, HeaderValue::from_static(self.codec.accepts()));
+        if let Some(content_type) = self.body.as_deref().and_then(content_type) {
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+        }
+        for (name, value) in &self.headers {
+            let option = format!("headers.{name}");
+            let Ok(header) = HeaderName::try_from(name) else {
+                return Err(OptionError::new(option, "not a valid header name"));
+            };
+            if credentials.sets(&header) {
+                let message = if header == AUTHORIZATION {
+                    "`auth` sets it as well"
+                } else {
+                    "`auth` names it as well"
+                };
+                return Err(OptionError::new(option, format!("{message}; keep one of the two")));
+            }
+            headers.insert(header, header_value(&option, value.expose())?);
+        }
+        Ok(headers)
+    }
+
     fn csv_reader(&mut self) -> Result<DocumentReader> {
         match self.csv.take() {
             Some(_) if self.codec != Codec::Csv => {
@@ -196,6 +273,14 @@ impl HttpConfig {
             None => Ok(DocumentReader::new(Dialect { prefix: "csv.", ..Dialect::default() })),
         }
     }
+}
+
+/// The content type of a body, if its form tells.
+fn content_type(body: &str) -> Option<&'static str> {
+    if Template::parse(body).is_form() {
+        return Some("application/x-www-form-urlencoded");
+    }
+    body.trim_start().starts_with(['{', '[']).then_some("application/json")
 }
 
 /// The URL in an option. If it holds a password, the error says to set `auth` in its place.

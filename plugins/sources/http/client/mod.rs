@@ -1,6 +1,6 @@
 //! How a request is sent: to one host, with credentials, and within the limits of the API.
 //!
-//! `options` makes the parts of the client from the pipeline file. `connect` builds the HTTP client. `tls` configures its
+//! `options` has methods and the identity of a source. `connect` builds the HTTP client. `tls` configures its
 //! certificates: `private_key` reads the key of the client, and `trust` verifies the server against `tls.ca_file`. `send`
 //! waits for `rate_limit`, adds credentials (`auth`), sends, and follows redirects as far as `redirect` allows. `errors` says
 //! what a failed request means, and `retry_after` how long the API asks to wait. `redact` hides what was sent from messages.
@@ -19,7 +19,7 @@ mod send;
 mod tls;
 mod trust;
 
-pub(crate) use self::auth::{Auth, Credentials};
+pub(crate) use self::auth::{Auth, Credentials, password};
 pub(crate) use self::header_text::header_text;
 pub(crate) use self::options::{Method, identity, with_variables, without_query};
 pub(crate) use self::rate_limit::{RateLimit, RateLimiter};

@@ -1,18 +1,11 @@
-//! Makes the parts of the client from the options: headers, what is redacted, and the identity of the source.
+//! Methods, URLs as they are shown, and the identity of a source.
 
 use reqwest::Url;
-use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
-use runner_core::{OptionError, Result, Secret};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::super::HttpConfig;
-use super::super::pages::Pagination;
-use super::super::request::{Template, header_value};
-use super::auth;
-use super::auth::Credentials;
-use super::redact::{HIDDEN, Redactor};
+use super::redact::HIDDEN;
 use super::send::Client;
 
 /// An HTTP method.
@@ -24,60 +17,6 @@ pub(crate) enum Method {
     Post,
     Put,
     Patch,
-}
-
-impl HttpConfig {
-    /// Knows all that requests send in `auth`, `headers`, `query` and `body`.
-    pub(crate) fn redactor(&self, endpoint: &Url, credentials: &Credentials) -> Redactor {
-        let page = match &self.pagination {
-            Some(Pagination::Page { param, .. } | Pagination::Offset { param, .. }) => Some(param.as_str()),
-            _ => None,
-        };
-        // The names of variables are not sent.
-        let texts =
-            |text: &str| -> Vec<String> { Template::parse(text).texts().map(str::to_owned).collect() };
-        let headers = || self.headers.values().map(Secret::expose);
-        let passwords = headers().filter_map(auth::password);
-        let more: Vec<String> = headers().flat_map(texts).chain(passwords).collect();
-        let secrets = credentials.secrets.iter().map(Secret::expose);
-        let secrets: Vec<&str> = secrets.chain(more.iter().map(String::as_str)).collect();
-        let query = self.query_pairs().map(|(_, value)| value);
-        let others: Vec<String> = query.chain(self.body.as_deref()).flat_map(texts).collect();
-        let others: Vec<&str> = others.iter().map(String::as_str).collect();
-        Redactor::new(&secrets, &others, endpoint.path(), page)
-    }
-
-    pub(crate) fn headers(&self, credentials: &Credentials) -> Result<HeaderMap> {
-        let mut headers = HeaderMap::new();
-        headers.insert(ACCEPT, HeaderValue::from_static(self.codec.accepts()));
-        if let Some(content_type) = self.body.as_deref().and_then(content_type) {
-            headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
-        }
-        for (name, value) in &self.headers {
-            let option = format!("headers.{name}");
-            let Ok(header) = HeaderName::try_from(name) else {
-                return Err(OptionError::new(option, "not a valid header name"));
-            };
-            if credentials.sets(&header) {
-                let message = if header == AUTHORIZATION {
-                    "`auth` sets it as well"
-                } else {
-                    "`auth` names it as well"
-                };
-                return Err(OptionError::new(option, format!("{message}; keep one of the two")));
-            }
-            headers.insert(header, header_value(&option, value.expose())?);
-        }
-        Ok(headers)
-    }
-}
-
-/// The content type of a body, if its form tells.
-fn content_type(body: &str) -> Option<&'static str> {
-    if Template::parse(body).is_form() {
-        return Some("application/x-www-form-urlencoded");
-    }
-    body.trim_start().starts_with(['{', '[']).then_some("application/json")
 }
 
 /// What tells this source from others: the request, with hashes for values, which may be secrets.

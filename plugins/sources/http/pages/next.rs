@@ -79,65 +79,18 @@ impl HttpSource {
         history: &PageHistory,
     ) -> Result<Option<PageRequest>, HttpError> {
         let ReceivedPage { pagination, request, response, count } = *page;
-        let unreadable = |why| self.unreadable(response, why);
-        let is_first = self.is_first_response(count);
-        let (place, named) = match pagination {
-            Pagination::Page { .. } | Pagination::Offset { .. } => {
-                let place = match request.place {
-                    PagePlace::Page(page) => PagePlace::Page(page + 1),
-                    PagePlace::Offset(offset) => PagePlace::Offset(offset + count.step),
-                    _ => return Ok(None),
-                };
-                return Ok((count.n_items > 0).then(|| request.next(place, count)));
-            }
-            Pagination::Link { .. } => {
-                let Some(target) = next_target(response.links()) else { return Ok(None) };
-                (self.linked(response, target, "the next link")?, "the next link".to_owned())
-            }
-            Pagination::NextUrl { next, .. } => {
-                let found = read_next(next, response, is_first, "URL").map_err(unreadable)?;
-                let Some(found) = found else { return Ok(None) };
-                let target = match serde_json::from_str(&found) {
-                    Ok(Value::String(target)) => target,
-                    Ok(Value::Array(links)) if are_links(&links) => match next_of_links(&links) {
-                        Some(target) => target.to_owned(),
-                        None => return Ok(None),
-                    },
-                    _ => {
-                        let why = format!(
-                            "`{next}` is {}, but the URL of the next page must be a string, or in a list of links with \
-                             `rel`; check `pagination.next`",
-                            kind_of(found.as_bytes())
-                        );
-                        return Err(unreadable(Unreadable::Unexpected(why)));
-                    }
-                };
-                let target = below_base(next, &target, response).unwrap_or(target);
-                let what = format!("the URL at `{next}`");
-                (self.linked(response, &target, &what)?, what)
-            }
-            Pagination::Cursor { cursor, .. } => {
-                let found = read_cursor(cursor, response, is_first).map_err(unreadable)?;
-                let Some(found) = found else { return Ok(None) };
-                let plain = serde_json::from_str::<String>(&found).unwrap_or_else(|_| found.clone());
-                let named = format!("the cursor `{}` {cursor}", self.client.redactor.text(&plain));
-                let place = if pagination.is_in_body() {
-                    PagePlace::Cursor(found)
-                } else if !found.starts_with(['[', '{']) && found != "true" {
-                    PagePlace::Cursor(plain)
-                } else if pagination.is_in_query() && query_of(&found).is_some() {
-                    PagePlace::Parameters(found)
-                } else {
-                    let why = format!(
-                        "the value {cursor} is {}, but a cursor must be a string, a number, or an object of query \
-                         parameters; check `pagination.cursor`",
-                        kind_of(found.as_bytes())
-                    );
-                    return Err(unreadable(Unreadable::Unexpected(why)));
-                };
-                (place, named)
-            }
+        let found = match pagination {
+            Pagination::Page { .. } | Pagination::Offset { .. } => return Ok(next_number(request, count)),
+            Pagination::Link { .. } => match next_target(response.links()) {
+                Some(target) => {
+                    Some((self.linked(response, target, "the next link")?, "the next link".to_owned()))
+                }
+                None => None,
+            },
+            Pagination::NextUrl { next, .. } => self.next_url(next, page)?,
+            Pagination::Cursor { cursor, .. } => self.next_cursor(cursor, page)?,
         };
+        let Some((place, named)) = found else { return Ok(None) };
         let next = request.next(place, count);
         let fingerprint = self.client.fingerprint(Some(pagination), &next).map_err(HttpError::Fatal)?;
         if !history.has_requested(fingerprint) {
@@ -151,6 +104,71 @@ impl HttpSource {
         if self.has_ended(page).is_ok_and(|has_ended| has_ended) {
             return Ok(None);
         }
+        Err(self.repeat_error(page, &next, &named))
+    }
+
+    /// The place that the URL in a response leads to, and what messages call it.
+    fn next_url(
+        &self,
+        next: &Pointer,
+        page: &ReceivedPage<'_>,
+    ) -> Result<Option<(PagePlace, String)>, HttpError> {
+        let ReceivedPage { response, count, .. } = *page;
+        let unreadable = |why| self.unreadable(response, why);
+        let found = read_next(next, response, self.is_first_response(count), "URL").map_err(unreadable)?;
+        let Some(found) = found else { return Ok(None) };
+        let target = match serde_json::from_str(&found) {
+            Ok(Value::String(target)) => target,
+            Ok(Value::Array(links)) if are_links(&links) => match next_of_links(&links) {
+                Some(target) => target.to_owned(),
+                None => return Ok(None),
+            },
+            _ => {
+                let why = format!(
+                    "`{next}` is {}, but the URL of the next page must be a string, or in a list of links with \
+                     `rel`; check `pagination.next`",
+                    kind_of(found.as_bytes())
+                );
+                return Err(unreadable(Unreadable::Unexpected(why)));
+            }
+        };
+        let target = below_base(next, &target, response).unwrap_or(target);
+        let what = format!("the URL at `{next}`");
+        Ok(Some((self.linked(response, &target, &what)?, what)))
+    }
+
+    /// The place that the cursor in a response names, and what messages call it.
+    fn next_cursor(
+        &self,
+        cursor: &CursorPlace,
+        page: &ReceivedPage<'_>,
+    ) -> Result<Option<(PagePlace, String)>, HttpError> {
+        let ReceivedPage { pagination, response, count, .. } = *page;
+        let unreadable = |why| self.unreadable(response, why);
+        let found = read_cursor(cursor, response, self.is_first_response(count)).map_err(unreadable)?;
+        let Some(found) = found else { return Ok(None) };
+        let plain = serde_json::from_str::<String>(&found).unwrap_or_else(|_| found.clone());
+        let named = format!("the cursor `{}` {cursor}", self.client.redactor.text(&plain));
+        let place = if pagination.is_in_body() {
+            PagePlace::Cursor(found)
+        } else if !found.starts_with(['[', '{']) && found != "true" {
+            PagePlace::Cursor(plain)
+        } else if pagination.is_in_query() && query_of(&found).is_some() {
+            PagePlace::Parameters(found)
+        } else {
+            let why = format!(
+                "the value {cursor} is {}, but a cursor must be a string, a number, or an object of query \
+                 parameters; check `pagination.cursor`",
+                kind_of(found.as_bytes())
+            );
+            return Err(unreadable(Unreadable::Unexpected(why)));
+        };
+        Ok(Some((place, named)))
+    }
+
+    /// The error about a link or a cursor, which `named` names, to a page that was already read.
+    fn repeat_error(&self, page: &ReceivedPage<'_>, next: &PageRequest, named: &str) -> HttpError {
+        let ReceivedPage { pagination, request, response, .. } = *page;
         let advice = match (pagination, &request.place) {
             (Pagination::Cursor { cursor: CursorPlace::Body(cursor), .. }, PagePlace::Cursor(sent))
                 if is_end_cursor(sent) =>
@@ -160,12 +178,12 @@ impl HttpSource {
                     sent.trim_matches('"')
                 )
             }
-            _ => self.repeat_advice(pagination, Some(&next)),
+            _ => self.repeat_advice(pagination, Some(next)),
         };
-        Err(HttpError::Fatal(anyhow!(
+        HttpError::Fatal(anyhow!(
             "{}: {named} repeats and leads to a page that was already read; {advice}",
             response.title
-        )))
+        ))
     }
 
     /// Whether this response is the first one with records, of all runs.
@@ -251,6 +269,16 @@ fn below_base(next: &Pointer, target: &str, response: &Response) -> Option<Strin
     let gateway = &response.url.path()[..begin];
     let context = if target.starts_with(&format!("{context}/")) { "" } else { context };
     target.starts_with('/').then(|| [gateway, context, target].concat())
+}
+
+/// The request for the page that follows in counting; `None` after a page without records.
+fn next_number(request: &PageRequest, count: PageCount) -> Option<PageRequest> {
+    let place = match request.place {
+        PagePlace::Page(page) => PagePlace::Page(page + 1),
+        PagePlace::Offset(offset) => PagePlace::Offset(offset + count.step),
+        _ => return None,
+    };
+    (count.n_items > 0).then(|| request.next(place, count))
 }
 
 /// The cursor of the next page as a JSON text.

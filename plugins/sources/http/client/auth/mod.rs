@@ -135,56 +135,16 @@ impl Credentials {
 
     /// Fails if an option cannot be sent in a request.
     pub(crate) fn new(auth: Option<&Auth>) -> Result<Self> {
-        let Some(auth) = auth else {
-            let advice = "authentication is required: set `auth`";
-            return Ok(Credentials { advice, ..Credentials::default() });
-        };
-        let in_header = |name, option: &str, value: &str, secrets, advice| -> Result<Self> {
-            let header = Some((name, header_value(option, value)?));
-            Ok(Credentials { header, secrets, advice, ..Credentials::default() })
-        };
-        Ok(match auth {
-            Auth::Basic { user, password } => {
-                if user.contains(':') {
-                    return Err(OptionError::new("auth.user", "a user name cannot contain a colon"));
-                }
-                let pair = BASE64_STANDARD.encode(format!("{user}:{}", password.expose()));
-                let secrets = vec![Secret::new(user), password.clone(), Secret::new(&pair)];
-                let advice = "check `auth.user` and `auth.password`";
-                in_header(AUTHORIZATION, "auth.password", &format!("Basic {pair}"), secrets, advice)?
+        match auth {
+            None => {
+                let advice = "authentication is required: set `auth`";
+                Ok(Credentials { advice, ..Credentials::default() })
             }
-            Auth::Bearer { token } => {
-                require_value("auth.token", token)?;
-                if token.expose().get(..7).is_some_and(|start| start.eq_ignore_ascii_case("bearer ")) {
-                    let message = "`Bearer` is added in front of it: write the token alone";
-                    return Err(OptionError::new("auth.token", message));
-                }
-                let value = format!("Bearer {}", token.expose());
-                let advice = "check `auth.token`; tokens expire";
-                in_header(AUTHORIZATION, "auth.token", &value, vec![token.clone()], advice)?
-            }
-            Auth::ApiKey { place: KeyPlace::Header, name, value } => {
-                require_value("auth.value", value)?;
-                let Ok(name) = HeaderName::try_from(name) else {
-                    let message = format!("`{name}` is not a valid header name");
-                    return Err(OptionError::new("auth.name", message));
-                };
-                let advice = "check `auth.value`, and that the API reads its key from the header `auth.name`";
-                in_header(name, "auth.value", value.expose(), vec![value.clone()], advice)?
-            }
-            Auth::ApiKey { place: KeyPlace::Query, name, value } => {
-                require_value("auth.value", value)?;
-                if name.is_empty() {
-                    return Err(OptionError::new("auth.name", "a query parameter needs a name"));
-                }
-                Credentials {
-                    parameter: Some((name.clone(), value.clone())),
-                    secrets: vec![value.clone()],
-                    advice: "check `auth.value`, and that the API reads its key from the parameter `auth.name`",
-                    ..Credentials::default()
-                }
-            }
-            Auth::OAuth2 {
+            Some(Auth::Basic { user, password }) => Self::basic(user, password),
+            Some(Auth::Bearer { token }) => Self::bearer(token),
+            Some(Auth::ApiKey { place: KeyPlace::Header, name, value }) => Self::key_in_header(name, value),
+            Some(Auth::ApiKey { place: KeyPlace::Query, name, value }) => Self::key_in_query(name, value),
+            Some(Auth::OAuth2 {
                 token_url,
                 client_id,
                 client_secret,
@@ -192,7 +152,7 @@ impl Credentials {
                 audience,
                 refresh_token,
                 client_auth,
-            } => {
+            }) => {
                 require_value("auth.client_secret", client_secret)?;
                 refresh_token.iter().try_for_each(|token| require_value("auth.refresh_token", token))?;
                 let oauth2 = OAuth2::new(
@@ -205,7 +165,7 @@ impl Credentials {
                     *client_auth,
                 )?;
                 let pair = basic_pair(client_id, client_secret);
-                Credentials {
+                Ok(Credentials {
                     signer: Some(Signer::OAuth2(oauth2)),
                     secrets: refresh_token
                         .iter()
@@ -215,20 +175,82 @@ impl Credentials {
                     advice: "the API does not accept the token; check `auth.scope` and `auth.audience`, \
                              and what this client may read",
                     ..Credentials::default()
-                }
+                })
             }
-            Auth::Hmac { secret, secret_encoding, algorithm, encoding, timestamp, message, headers } => {
+            Some(Auth::Hmac {
+                secret,
+                secret_encoding,
+                algorithm,
+                encoding,
+                timestamp,
+                message,
+                headers,
+            }) => {
                 require_value("auth.secret", secret)?;
                 let hmac =
                     Hmac::new(secret, *secret_encoding, *algorithm, *encoding, *timestamp, message, headers)?;
                 let keys = headers.values().filter(|value| !value.expose().contains("{{"));
-                Credentials {
+                Ok(Credentials {
                     signer: Some(Signer::Hmac(hmac)),
                     secrets: keys.chain([secret]).cloned().collect(),
                     advice: "check `auth.secret`, `auth.message` and `auth.headers`, and the clock of this machine",
                     ..Credentials::default()
-                }
+                })
             }
+        }
+    }
+
+    fn basic(user: &str, password: &Secret) -> Result<Self> {
+        if user.contains(':') {
+            return Err(OptionError::new("auth.user", "a user name cannot contain a colon"));
+        }
+        let pair = BASE64_STANDARD.encode(format!("{user}:{}", password.expose()));
+        Ok(Credentials {
+            header: Some((AUTHORIZATION, header_value("auth.password", &format!("Basic {pair}"))?)),
+            secrets: vec![Secret::new(user), password.clone(), Secret::new(&pair)],
+            advice: "check `auth.user` and `auth.password`",
+            ..Credentials::default()
+        })
+    }
+
+    fn bearer(token: &Secret) -> Result<Self> {
+        require_value("auth.token", token)?;
+        if token.expose().get(..7).is_some_and(|start| start.eq_ignore_ascii_case("bearer ")) {
+            let message = "`Bearer` is added in front of it: write the token alone";
+            return Err(OptionError::new("auth.token", message));
+        }
+        let value = format!("Bearer {}", token.expose());
+        Ok(Credentials {
+            header: Some((AUTHORIZATION, header_value("auth.token", &value)?)),
+            secrets: vec![token.clone()],
+            advice: "check `auth.token`; tokens expire",
+            ..Credentials::default()
+        })
+    }
+
+    fn key_in_header(name: &str, value: &Secret) -> Result<Self> {
+        require_value("auth.value", value)?;
+        let Ok(header) = HeaderName::try_from(name) else {
+            return Err(OptionError::new("auth.name", format!("`{name}` is not a valid header name")));
+        };
+        Ok(Credentials {
+            header: Some((header, header_value("auth.value", value.expose())?)),
+            secrets: vec![value.clone()],
+            advice: "check `auth.value`, and that the API reads its key from the header `auth.name`",
+            ..Credentials::default()
+        })
+    }
+
+    fn key_in_query(name: &str, value: &Secret) -> Result<Self> {
+        require_value("auth.value", value)?;
+        if name.is_empty() {
+            return Err(OptionError::new("auth.name", "a query parameter needs a name"));
+        }
+        Ok(Credentials {
+            parameter: Some((name.to_owned(), value.clone())),
+            secrets: vec![value.clone()],
+            advice: "check `auth.value`, and that the API reads its key from the parameter `auth.name`",
+            ..Credentials::default()
         })
     }
 }
@@ -265,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn credentials_refuse_a_prefix_and_a_line_break_without_showing_the_secret() {
+    fn invalid_credentials_are_refused_without_showing_the_secret() {
         let named = Auth::Bearer { token: Secret::new("Bearer hidden") };
         let error = format!("{:#}", Credentials::new(Some(&named)).unwrap_err());
         assert!(error.contains("write the token alone") && !error.contains("hidden"), "{error}");
