@@ -1,7 +1,7 @@
 //! A batch is records that travel together, and the items of the source that they stand for.
 
-mod leaving;
 mod mapped;
+mod out_count;
 mod record_handle;
 
 use std::fmt;
@@ -14,8 +14,8 @@ use crate::ack::{BatchTracker, Outcome};
 use crate::observer::Event;
 use crate::progress::{Counters, add};
 use crate::record::Record;
-pub(crate) use leaving::Leaving;
 pub use mapped::Mapped;
+pub(crate) use out_count::OutCount;
 pub use record_handle::RecordHandle;
 
 /// Records that travel together.
@@ -300,9 +300,9 @@ impl Batch {
     }
 
     /// Ends the stay at the component that has received the batch; the result counts it.
-    pub(crate) fn leave(&mut self) -> Leaving {
+    pub(crate) fn leave(&mut self) -> OutCount {
         self.observe(Event::Sent(&self.records));
-        Leaving { component: self.holder.take(), n_records: self.len() as u64, n_bytes: self.size() as u64 }
+        OutCount { component: self.holder.take(), n_records: self.len() as u64, n_bytes: self.size() as u64 }
     }
 
     /// From the first to the last place in the reading order that the records stand for.

@@ -142,7 +142,7 @@ fn feed(component: &mut Component, given: Vec<Feed>) -> Result<()> {
         ([], _) => {
             component.inputs = Vec::new();
             component.input_outputs = Vec::new();
-            component.built = Built::Source(Box::new(Given { source: Name::new(name), records }));
+            component.built = Built::Source(Box::new(GivenRecords { source: Name::new(name), records }));
             Ok(())
         }
         ([fixture], true) => {
@@ -157,13 +157,13 @@ fn feed(component: &mut Component, given: Vec<Feed>) -> Result<()> {
 }
 
 /// A source of given records.
-struct Given {
+struct GivenRecords {
     source: Name,
     records: Vec<Record>,
 }
 
 #[async_trait]
-impl Source for Given {
+impl Source for GivenRecords {
     fn identity(&self) -> String {
         "given records".into()
     }

@@ -9,7 +9,7 @@ use anyhow::Error;
 
 use super::component::ComponentOptions;
 use super::crawled;
-use super::graph::{self, Named, Placed};
+use super::graph::{self, ComponentHeader, OrderedComponent};
 use super::loops::{self, Loop};
 use super::option_spans::OptionSpans;
 use super::test_cases::TestCases;
@@ -35,7 +35,7 @@ pub(crate) struct Assembly<'a> {
     /// The text of the file.
     pub(crate) source: &'a str,
     pub(crate) top: TopLevel,
-    pub(crate) named: Vec<Named>,
+    pub(crate) named: Vec<ComponentHeader>,
     /// The options of each of `named`.
     pub(crate) options: Vec<ComponentOptions>,
     pub(crate) dead_letter: Option<DeadLetter>,
@@ -55,7 +55,7 @@ pub(crate) struct DeadLetter {
 }
 
 /// What the errors of a component are shown with.
-struct Shown<'a> {
+struct DiagnosticContext<'a> {
     /// The component, as in "`sources.prices` (http)".
     component: String,
     at: &'a Range<usize>,
@@ -98,7 +98,7 @@ impl Assembly<'_> {
     /// Builds all components and returns their warnings too, or returns all that is wrong with them.
     pub(crate) fn build(
         self,
-        order: Vec<Placed>,
+        order: Vec<OrderedComponent>,
         load: &LoadContext,
     ) -> Result<(Pipeline, Vec<Diagnostic>), Vec<Diagnostic>> {
         let Assembly { path, source, top, named, options, dead_letter } = self;
@@ -118,7 +118,7 @@ impl Assembly<'_> {
             return Err(builder.errors);
         }
         let built = built.into_iter().filter_map(|it| Some((it.component?, it.shown)));
-        let (mut components, shown): (Vec<Component>, Vec<Shown>) = built.unzip();
+        let (mut components, shown): (Vec<Component>, Vec<DiagnosticContext>) = built.unzip();
         builder.connect(&mut components, &shown);
         let tests = TestCases { tests: &top_options.tests, spans };
         builder.errors.extend(tests.check_built(&mut components));
@@ -160,23 +160,23 @@ struct Builder<'a> {
 struct BuiltComponent<'a> {
     /// `None` if it has errors.
     component: Option<Component>,
-    shown: Shown<'a>,
+    shown: DiagnosticContext<'a>,
     is_sink: bool,
     /// The sources that number its records, sorted.
-    numbered_by: Vec<String>,
+    counting_sources: Vec<String>,
 }
 
 impl<'a> Builder<'a> {
     fn build_components(
         &mut self,
-        order: Vec<Placed>,
-        named: &'a [Named],
+        order: Vec<OrderedComponent>,
+        named: &'a [ComponentHeader],
         options: Vec<ComponentOptions>,
     ) -> Vec<BuiltComponent<'a>> {
         let mut options: Vec<Option<ComponentOptions>> = options.into_iter().map(Some).collect();
         let branched = graph::branched(&order);
         let mut all = Vec::new();
-        for (Placed { index, inputs }, has_branches) in order.into_iter().zip(branched) {
+        for (OrderedComponent { index, inputs }, has_branches) in order.into_iter().zip(branched) {
             let Some(options) = options[index].take() else { continue };
             let built = self.build_component(&named[index], options, inputs, has_branches, &all);
             all.push(built);
@@ -187,20 +187,20 @@ impl<'a> Builder<'a> {
     /// Builds one component; `before` are those that may be its inputs.
     fn build_component(
         &mut self,
-        named: &'a Named,
+        named: &'a ComponentHeader,
         options: ComponentOptions,
         inputs: Vec<usize>,
         has_branches: bool,
         before: &[BuiltComponent],
     ) -> BuiltComponent<'a> {
-        let Named { name, kind, at, inputs: input_names } = named;
+        let ComponentHeader { name, kind, at, inputs: input_names } = named;
         let senders = || inputs.iter().map(|&input| &before[input]);
         let locations = senders().filter_map(|it| it.component.as_ref()?.sink()?.location()).collect();
-        let mut numbered_by = without_repeats(senders().flat_map(|it| &it.numbered_by));
-        let upstream = Upstream { counting_sources: numbered_by.clone(), locations, has_branches };
+        let mut counting_sources = without_repeats(senders().flat_map(|it| &it.counting_sources));
+        let upstream = Upstream { counting_sources: counting_sources.clone(), locations, has_branches };
         let context = BuildContext { upstream, ..self.context(name) };
         let label = format!("`{}.{name}` ({})", kind.section(), options.plugin);
-        let shown = Shown::new(label, at, self.source, &options);
+        let shown = DiagnosticContext::new(label, at, self.source, &options);
         let mut input_outputs = Vec::new();
         for (sender, name) in senders().zip(input_names) {
             let found = outputs::output_index(sender.component.as_ref(), name);
@@ -216,18 +216,18 @@ impl<'a> Builder<'a> {
         if let Some(Built::Source(source)) = component.as_ref().map(|it| &it.built)
             && source.replay() != Replay::External
         {
-            numbered_by.push(name.clone());
+            counting_sources.push(name.clone());
         }
-        BuiltComponent { component, shown, is_sink: *kind == Kind::Sink, numbered_by }
+        BuiltComponent { component, shown, is_sink: *kind == Kind::Sink, counting_sources }
     }
 
     fn build_dead_letter(&mut self, dead_letter: DeadLetter, others: &[BuiltComponent]) -> Option<Component> {
         let DeadLetter { options, at } = dead_letter;
-        let counting_sources = without_repeats(others.iter().flat_map(|it| &it.numbered_by));
+        let counting_sources = without_repeats(others.iter().flat_map(|it| &it.counting_sources));
         let upstream = Upstream { counting_sources, ..Upstream::default() };
         let context = BuildContext { is_dead_letter: true, upstream, ..self.context(DEAD_LETTER) };
         let label = format!("`[{DEAD_LETTER}]` ({})", options.plugin);
-        let shown = Shown::new(label, &at, self.source, &options);
+        let shown = DiagnosticContext::new(label, &at, self.source, &options);
         let built = self.build(options, context, &shown)?;
         let others = others.iter().filter_map(|it| it.component.as_ref());
         let refused = transaction::refuse(&built)
@@ -250,7 +250,7 @@ impl<'a> Builder<'a> {
         &mut self,
         options: ComponentOptions,
         context: BuildContext,
-        shown: &Shown,
+        shown: &DiagnosticContext,
     ) -> Option<Component> {
         let gauges = Arc::clone(&context.gauges);
         let is_dead_letter = context.is_dead_letter;
@@ -286,7 +286,7 @@ impl<'a> Builder<'a> {
     }
 
     /// Tells components about each other, and finds what does not fit together.
-    fn connect(&mut self, components: &mut [Component], shown: &[Shown]) {
+    fn connect(&mut self, components: &mut [Component], shown: &[DiagnosticContext]) {
         let mut errors = transaction::join(components);
         errors.extend(crawled::connect(components));
         for (sink, error) in errors {
@@ -322,10 +322,10 @@ fn without_repeats<'a>(names: impl Iterator<Item = &'a String>) -> Vec<String> {
     names.collect::<BTreeSet<_>>().into_iter().cloned().collect()
 }
 
-impl<'a> Shown<'a> {
+impl<'a> DiagnosticContext<'a> {
     fn new(component: String, at: &'a Range<usize>, source: &'a str, options: &ComponentOptions) -> Self {
         let (spans, redaction) = (options.spans.clone(), options.redaction.clone());
-        Shown { component, at, source, spans, redaction }
+        DiagnosticContext { component, at, source, spans, redaction }
     }
 
     fn warnings(&self, warning: &Error) -> impl Iterator<Item = Diagnostic> {

@@ -5,7 +5,7 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::graph::{Input, Named};
+use super::graph::{ComponentHeader, Input};
 use super::interpolation::Interpolated;
 use super::option_schema::OptionSchema;
 use super::option_spans::OptionSpans;
@@ -43,7 +43,7 @@ pub(crate) fn read_component<'i>(
     interpolated: &'i Interpolated,
     registry: &Registry,
     errors: &mut Vec<Diagnostic>,
-) -> Option<(Named, ComponentOptions)> {
+) -> Option<(ComponentHeader, ComponentOptions)> {
     let mut inputs = Vec::new();
     if raw.kind != Kind::Source {
         match raw.table.remove("inputs") {
@@ -51,7 +51,7 @@ pub(crate) fn read_component<'i>(
             None => errors.push(without_inputs(&mut raw, registry)),
         }
     }
-    let named = Named { name: raw.name.clone(), kind: raw.kind, at: raw.at.clone(), inputs };
+    let named = ComponentHeader { name: raw.name.clone(), kind: raw.kind, at: raw.at.clone(), inputs };
     let options = read_options(raw, interpolated, registry, errors)?;
     Some((named, options))
 }

@@ -7,7 +7,7 @@ use crate::plugin::Kind;
 
 /// A component as the file names it.
 #[derive(Debug)]
-pub(crate) struct Named {
+pub(crate) struct ComponentHeader {
     pub(crate) name: String,
     pub(crate) kind: Kind,
     /// Where its name is.
@@ -27,7 +27,7 @@ pub(crate) struct Input {
 
 /// A component in the order of the flow.
 #[derive(Debug)]
-pub(crate) struct Placed {
+pub(crate) struct OrderedComponent {
     /// Its index in the file.
     pub(crate) index: usize,
     /// The places of its inputs in the order.
@@ -36,13 +36,13 @@ pub(crate) struct Placed {
 
 /// The component that an input names, by its index. A name with dots can also be that of a
 /// component; the longest name counts.
-pub(crate) fn find(input: &str, components: &[Named]) -> Option<usize> {
+pub(crate) fn find(input: &str, components: &[ComponentHeader]) -> Option<usize> {
     let ends = std::iter::once(input.len()).chain(input.rmatch_indices('.').map(|(dot, _)| dot));
     ends.map(|end| &input[..end]).find_map(|name| components.iter().position(|other| other.name == name))
 }
 
 /// For each component, whether records before it also reach others without passing through it.
-pub(crate) fn branched(order: &[Placed]) -> Vec<bool> {
+pub(crate) fn branched(order: &[OrderedComponent]) -> Vec<bool> {
     let is_branched = |place: usize| {
         let mut is_before = vec![false; order.len()];
         for at in (0..=place).rev() {
@@ -57,7 +57,7 @@ pub(crate) fn branched(order: &[Placed]) -> Vec<bool> {
 }
 
 /// Puts the components into the order of the flow, or returns all that is wrong with the wiring.
-pub(crate) fn order(components: &[Named]) -> Result<Vec<Placed>, Vec<Diagnostic>> {
+pub(crate) fn order(components: &[ComponentHeader]) -> Result<Vec<OrderedComponent>, Vec<Diagnostic>> {
     let mut errors = Vec::new();
     for kind in [Kind::Source, Kind::Sink] {
         if !components.iter().any(|component| component.kind == kind) {
@@ -85,7 +85,11 @@ pub(crate) fn order(components: &[Named]) -> Result<Vec<Placed>, Vec<Diagnostic>
     if errors.is_empty() { Ok(order) } else { Err(errors) }
 }
 
-fn check_inputs((own, component): (usize, &Named), components: &[Named], errors: &mut Vec<Diagnostic>) {
+fn check_inputs(
+    (own, component): (usize, &ComponentHeader),
+    components: &[ComponentHeader],
+    errors: &mut Vec<Diagnostic>,
+) {
     for (index, Input { name, written, at }) in component.inputs.iter().enumerate() {
         if component.inputs[..index].iter().any(|other| other.name == *name) {
             errors.push(Diagnostic::new(format!("`{written}` is named twice"), at.clone(), "remove it"));
@@ -117,8 +121,8 @@ fn check_inputs((own, component): (usize, &Named), components: &[Named], errors:
 }
 
 /// The error of a component that no other component takes its input from.
-fn unused(index: usize, components: &[Named]) -> Option<Diagnostic> {
-    let Named { name, kind, at, .. } = &components[index];
+fn unused(index: usize, components: &[ComponentHeader]) -> Option<Diagnostic> {
+    let ComponentHeader { name, kind, at, .. } = &components[index];
     let mut inputs = components.iter().flat_map(|other| &other.inputs);
     let is_input = inputs.any(|input| find(&input.name, components) == Some(index));
     if *kind == Kind::Sink || is_input {
@@ -130,7 +134,7 @@ fn unused(index: usize, components: &[Named]) -> Option<Diagnostic> {
 }
 
 /// Puts every component after its inputs. A cycle is an error, and is cut to find all of them.
-fn sort(components: &[Named], errors: &mut Vec<Diagnostic>) -> Vec<Placed> {
+fn sort(components: &[ComponentHeader], errors: &mut Vec<Diagnostic>) -> Vec<OrderedComponent> {
     let mut inputs: Vec<Vec<usize>> = components
         .iter()
         .enumerate()
@@ -139,14 +143,14 @@ fn sort(components: &[Named], errors: &mut Vec<Diagnostic>) -> Vec<Placed> {
             named.filter(|&input| input != index).collect()
         })
         .collect();
-    let mut order: Vec<Placed> = Vec::new();
+    let mut order: Vec<OrderedComponent> = Vec::new();
     while order.len() < components.len() {
         let place = |index: usize| order.iter().position(|placed| placed.index == index);
         let is_left = |index: &usize| place(*index).is_none();
         let mut left = (0..components.len()).filter(is_left);
         let ready = left.find_map(|index| {
             let places: Option<Vec<usize>> = inputs[index].iter().map(|&input| place(input)).collect();
-            places.map(|inputs| Placed { index, inputs })
+            places.map(|inputs| OrderedComponent { index, inputs })
         });
         if let Some(placed) = ready {
             order.push(placed);
@@ -171,7 +175,7 @@ fn cycle_among(inputs: &[Vec<usize>], is_left: impl Fn(&usize) -> bool) -> Vec<u
     path.split_off(path.iter().position(|&index| index == at).unwrap_or_default())
 }
 
-fn shown(cycle: &[usize], components: &[Named]) -> Diagnostic {
+fn shown(cycle: &[usize], components: &[ComponentHeader]) -> Diagnostic {
     let mut names: Vec<&str> = cycle.iter().rev().map(|&index| &*components[index].name).collect();
     names.push(names[0]);
     let message = format!("the components form a cycle: {}", names.join(" -> "));
@@ -183,7 +187,8 @@ mod tests {
     use super::*;
 
     fn has_branches(place: usize, inputs: &[&[usize]]) -> bool {
-        let placed = |(index, inputs): (usize, &&[usize])| Placed { index, inputs: inputs.to_vec() };
+        let placed =
+            |(index, inputs): (usize, &&[usize])| OrderedComponent { index, inputs: inputs.to_vec() };
         branched(&inputs.iter().enumerate().map(placed).collect::<Vec<_>>())[place]
     }
 

@@ -138,7 +138,7 @@ fn advice(source: &str, at: usize) -> Option<&'static str> {
 /// What a file says, as far as it has no errors.
 struct Read {
     top: Option<TopLevel>,
-    components: Vec<(graph::Named, component::ComponentOptions)>,
+    components: Vec<(graph::ComponentHeader, component::ComponentOptions)>,
     dead_letter: Option<DeadLetter>,
 }
 

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::graph::{Input, Named, find};
+use super::graph::{ComponentHeader, Input, find};
 use super::option_spans::OptionSpans;
 use super::outputs::output_index;
 use crate::diagnostics::Diagnostic;
@@ -18,7 +18,7 @@ pub(crate) struct TestCases<'a> {
 
 impl TestCases<'_> {
     /// What is wrong with the tests, as far as the names of the components show it.
-    pub(crate) fn check(&self, named: &[Named]) -> Vec<Diagnostic> {
+    pub(crate) fn check(&self, named: &[ComponentHeader]) -> Vec<Diagnostic> {
         let mut errors = Vec::new();
         for (index, test) in self.tests.iter().enumerate() {
             if self.tests[..index].iter().any(|other| other.name == test.name) {
@@ -86,7 +86,11 @@ impl TestCases<'_> {
     }
 }
 
-fn check_input(input: &TestInput, named: &[Named], at: impl Fn(&str) -> Range<usize>) -> Option<Diagnostic> {
+fn check_input(
+    input: &TestInput,
+    named: &[ComponentHeader],
+    at: impl Fn(&str) -> Range<usize>,
+) -> Option<Diagnostic> {
     if let Some(error) = check_name(&input.at, named, at("at"), Kind::Sink, "a source or a transform") {
         return Some(error);
     }
@@ -117,7 +121,7 @@ fn check_input(input: &TestInput, named: &[Named], at: impl Fn(&str) -> Range<us
 
 fn check_output(
     output: &TestOutput,
-    named: &[Named],
+    named: &[ComponentHeader],
     at: impl Fn(&str) -> Range<usize>,
 ) -> Option<Diagnostic> {
     if let Some(error) = check_name(&output.at, named, at("at"), Kind::Source, "a transform or a sink") {
@@ -140,7 +144,7 @@ fn check_output(
 /// The error of a name that is not the name of a component that can stand here.
 fn check_name(
     name: &str,
-    named: &[Named],
+    named: &[ComponentHeader],
     at: Range<usize>,
     wrong: Kind,
     wanted: &str,

@@ -61,7 +61,7 @@ impl Progress {
 }
 
 /// A batch that has just been read, and is tracked from now on.
-pub(crate) struct Opened {
+pub(crate) struct TrackedBatch {
     /// Its records; rejects are in their places between them.
     pub(crate) batch: Batch,
     /// Which of the records are rejects, and why.
@@ -78,7 +78,7 @@ impl AckTracker {
     }
 
     /// Tracks a batch that has just been read.
-    pub(crate) fn open(&self, read: ReadBatch) -> Opened {
+    pub(crate) fn open(&self, read: ReadBatch) -> TrackedBatch {
         let mut open = self.lock();
         let positions = read.positions.clone();
         let (records, rejects) = read.merge_rejects();
@@ -87,7 +87,7 @@ impl AckTracker {
         let tracker = BatchTracker::open(&self.counters, first, records.len(), size);
         open.n_read += records.len() as u64;
         open.batches.push_back((Arc::clone(&tracker), positions));
-        Opened { batch: Batch::tracked(records, size, tracker), rejects, first }
+        TrackedBatch { batch: Batch::tracked(records, size, tracker), rejects, first }
     }
 
     /// Moves past everything that has been delivered; `None` if nothing new was.

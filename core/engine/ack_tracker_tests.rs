@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use futures_util::FutureExt as _;
 
-use super::ack_tracker::{AckTracker, Opened, Progress};
+use super::ack_tracker::{AckTracker, Progress, TrackedBatch};
 use crate::ack::Outcome;
 use crate::batch::{Batch, Mapped};
 use crate::entry_number::EntryNumber;
@@ -176,7 +176,7 @@ fn panic_of_a_transform_drops_the_whole_batch() {
 }
 
 #[tokio::test]
-async fn record_of_which_a_part_was_released_is_detected_when_the_last_part_ends() {
+async fn record_with_a_released_part_is_detected_when_its_last_part_ends() {
     let mut reader = Reader::new();
     let mut batch = reader.read(2);
     let _ = batch.map(|record| Mapped::Split(vec![record.clone(), record.clone()]));
@@ -269,7 +269,7 @@ fn rejects_take_their_places_in_the_reading_order() {
     let read = ReadBatch::new(vec![record("a", 1), record("b", 3)])
         .with_rejects(vec![reject(0, 0), reject(2, 1), reject(4, 2)])
         .with_positions(|n: usize| Position::new(n));
-    let Opened { mut batch, rejects, .. } = reader.tracker.open(read);
+    let TrackedBatch { mut batch, rejects, .. } = reader.tracker.open(read);
     let places: Vec<usize> = rejects.iter().map(|(index, _)| *index).collect();
     assert_eq!(places, [0, 2, 4]);
     let offsets: Vec<u64> = batch.records().iter().map(|record| record.origin.offset).collect();

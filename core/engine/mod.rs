@@ -41,12 +41,6 @@ mod sink;
 mod source;
 #[cfg(test)]
 pub(crate) mod test_plugins;
-#[cfg(test)]
-mod test_route;
-#[cfg(test)]
-mod test_seen;
-#[cfg(test)]
-mod test_transform;
 mod transaction_gate;
 mod wiring;
 mod writer;
@@ -62,7 +56,7 @@ use ack_tracker::AckTracker;
 pub(crate) use control::RunFailure;
 use control::{ComponentInfo, Control};
 pub use open::open_sink;
-use wiring::Wired;
+use wiring::RunningTasks;
 
 use crate::error::Failure;
 use crate::pipeline::Pipeline;
@@ -104,7 +98,7 @@ pub(crate) async fn run_to_end(
     });
     let control = Arc::new(Control::new(described, pipeline.components.len(), &options.stop));
     let Some(wired) = wiring::wire(pipeline, options, &control).await? else { return Ok(None) };
-    let Wired { mut tasks, trackers } = wired;
+    let RunningTasks { mut tasks, trackers } = wired;
     drain(&mut tasks, &control, options).await;
     let is_aborted = !tasks.is_empty();
     control.writes.close();

@@ -9,7 +9,7 @@ use anyhow::Context as _;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use super::ack_tracker::{AckTracker, Opened, Progress};
+use super::ack_tracker::{AckTracker, Progress, TrackedBatch};
 use super::backoff::{Backoff, RetryBudget};
 use super::entry_allocator::EntryAllocator;
 use super::node::Node;
@@ -126,7 +126,7 @@ impl SourceTask {
 
     /// Numbers a batch, rejects what the source could not turn into records, and sends the rest.
     async fn pass_on(&mut self, read: ReadBatch) -> Result<Flow, Failure> {
-        let Opened { mut batch, rejects, first } = self.tracker.open(read);
+        let TrackedBatch { mut batch, rejects, first } = self.tracker.open(read);
         batch.enter(&self.node.counters);
         if let Some(entries) = &self.entries {
             if let Err(error) = entries.reserve(first + batch.len() as u64).await {

@@ -28,13 +28,13 @@ use crate::sink::Sink;
 use crate::stop::Flow;
 
 /// The tasks of a pipeline, and what has become of the records of each source.
-pub(super) struct Wired {
+pub(super) struct RunningTasks {
     pub(super) tasks: JoinSet<()>,
     pub(super) trackers: Vec<(usize, Arc<AckTracker>)>,
 }
 
 /// A component and everything that connects it with others.
-struct Wire {
+struct Wiring {
     component: Component,
     /// The components that take their input from each output of this one.
     consumers: Vec<Vec<usize>>,
@@ -53,7 +53,7 @@ pub(super) async fn wire(
     pipeline: Pipeline,
     options: &RunOptions,
     control: &Arc<Control>,
-) -> Result<Option<Wired>, RunFailure> {
+) -> Result<Option<RunningTasks>, RunFailure> {
     let (retry, batch, name) = (pipeline.retry, pipeline.batch, Arc::from(pipeline.name.as_str()));
     let stores_nothing = pipeline.stores_nothing;
     let mut wires = wires(pipeline, options.from_start)?;
@@ -78,11 +78,11 @@ pub(super) async fn wire(
         stores_nothing,
     };
     let in_flight = Arc::new(InFlight::new(batch.in_flight));
-    let mut wired = Wired { tasks: JoinSet::new(), trackers: Vec::new() };
+    let mut wired = RunningTasks { tasks: JoinSet::new(), trackers: Vec::new() };
     // Every component comes after its inputs, so the stages of a chain are met in their order.
     let mut chains: Vec<Chain> = Vec::new();
     for (index, wire) in wires.into_iter().enumerate() {
-        let Wire { component, consumers, inbox, resume, gate, follows_sink, .. } = wire;
+        let Wiring { component, consumers, inbox, resume, gate, follows_sink, .. } = wire;
         let node = node(index, &component);
         let mut outputs: Vec<Outputs> = consumers
             .iter()
@@ -141,7 +141,7 @@ fn add_chain(mut chain: Chain, inputs: &[usize], chains: &mut Vec<Chain>) {
 }
 
 /// Connects the components with channels, and reads the checkpoints of the sources.
-fn wires(pipeline: Pipeline, from_start: bool) -> Result<Vec<Wire>, RunFailure> {
+fn wires(pipeline: Pipeline, from_start: bool) -> Result<Vec<Wiring>, RunFailure> {
     let mut resumes = resume(&pipeline, from_start)?;
     resume_states(&pipeline.components, &mut resumes)?;
     let mut resumes = resumes.into_iter();
@@ -158,7 +158,7 @@ fn wires(pipeline: Pipeline, from_start: bool) -> Result<Vec<Wire>, RunFailure> 
         let (sender, inbox) = channel();
         let follows_sink = component.inputs.iter().any(|&input| is_sink[input]);
         let (resume, gate) = (resumes.next().flatten(), gates[index].take());
-        Wire { component, consumers, sender, inbox, resume, gate, follows_sink }
+        Wiring { component, consumers, sender, inbox, resume, gate, follows_sink }
     });
     Ok(wires.collect())
 }
@@ -182,7 +182,7 @@ fn gates(components: &[Component]) -> Vec<Option<Arc<TransactionGate>>> {
 }
 
 /// Lets the sources restart with new entry numbers that have found other records than they had left.
-fn restart(wires: &mut [Wire]) {
+fn restart(wires: &mut [Wiring]) {
     for wire in wires {
         if let (Built::Source(source), Some(resume)) = (&mut wire.component.built, &mut wire.resume)
             && let Some(position) = source.restart_position()
@@ -195,7 +195,7 @@ fn restart(wires: &mut [Wire]) {
 /// Opens all components at the same time, so that a missing file is reported at once, however
 /// long a broker takes to respond.
 async fn open_all(
-    wires: &mut [Wire],
+    wires: &mut [Wiring],
     retry: RetryLimits,
     from_start: bool,
     control: &Control,

@@ -59,7 +59,7 @@ impl Writer {
                     return stored;
                 }
                 Err(WriteError::Records(failures)) => {
-                    let sorted = Sorted::of(failures);
+                    let sorted = WriteFailures::of(failures);
                     let failed = batch.extract(&sorted.indices);
                     batch.leave().count_out();
                     stored.absorb(std::mem::replace(&mut batch, failed));
@@ -116,7 +116,7 @@ impl Writer {
 }
 
 /// What a sink says about the records that it could not store.
-struct Sorted {
+struct WriteFailures {
     /// All of their indices, in ascending order.
     indices: Vec<usize>,
     /// The bad ones, by their places among `indices`.
@@ -127,11 +127,11 @@ struct Sorted {
     fatal: Option<Failure>,
 }
 
-impl Sorted {
+impl WriteFailures {
     fn of(mut failures: Vec<(usize, Failure)>) -> Self {
         failures.sort_by_key(|(index, _)| *index);
         failures.dedup_by_key(|(index, _)| *index);
-        let mut sorted = Sorted {
+        let mut sorted = WriteFailures {
             indices: failures.iter().map(|(index, _)| *index).collect(),
             rejects: Vec::new(),
             retry: None,

@@ -6,13 +6,13 @@ use crate::progress::{Counters, add};
 
 /// A batch that leaves the component which had received it.
 #[must_use = "every batch that leaves must be counted"]
-pub(crate) struct Leaving {
+pub(crate) struct OutCount {
     pub(super) component: Option<Arc<Counters>>,
     pub(super) n_records: u64,
     pub(super) n_bytes: u64,
 }
 
-impl Leaving {
+impl OutCount {
     /// Counts the batch as sent, or stored.
     pub(crate) fn count_out(self) {
         if let Some(component) = &self.component {

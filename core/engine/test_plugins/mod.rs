@@ -1,5 +1,9 @@
 //! Plugins for the tests of pipelines: a source, a transform and a sink that misbehave as configured.
 
+mod dedupe;
+mod meddle;
+mod route;
+
 use std::any::Any;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
