@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result, anyhow};
 
 /// Which value a variable has that the environment sets too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Wins {
+pub(crate) enum Precedence {
     /// That of the environment.
     Environment,
     /// That of the file.
@@ -19,15 +19,15 @@ pub(crate) enum Wins {
 }
 
 /// Sets the variables of a file in the environment of this process.
-pub(crate) fn set_variables(path: &Path, wins: Wins) -> Result<()> {
+pub(crate) fn set_variables(path: &Path, precedence: Precedence) -> Result<()> {
     let shown = path.display();
     let bytes = std::fs::read(path).with_context(|| format!("reading {shown}"))?;
     let lines = rewrite(&bytes).map_err(|(line, problem)| anyhow!("{shown}:{line}: {problem}"))?;
     // Setting a variable is `unsafe`, which this package forbids; `dotenvy` does it.
-    let set = match wins {
-        Wins::Environment => dotenvy::from_read(lines.as_bytes()),
+    let set = match precedence {
+        Precedence::Environment => dotenvy::from_read(lines.as_bytes()),
         #[cfg(feature = "local")]
-        Wins::File => dotenvy::from_read_override(lines.as_bytes()),
+        Precedence::File => dotenvy::from_read_override(lines.as_bytes()),
     };
     set.map_err(|_| anyhow!("{shown}: setting its variables failed"))
 }

@@ -33,7 +33,7 @@ use std::process::ExitCode;
 use clap::Parser as _;
 
 use arguments::{Arguments, LogFormat, Verb};
-use env_file::Wins;
+use env_file::Precedence;
 use exit::Exit;
 
 /// Runs the command line and returns the exit code of the process.
@@ -48,7 +48,7 @@ pub fn main() -> ExitCode {
 fn arguments() -> Result<Arguments, Exit> {
     let arguments = parse()?;
     let Some(path) = &arguments.common.env_file else { return Ok(arguments) };
-    env_file::set_variables(path, Wins::Environment)
+    env_file::set_variables(path, Precedence::Environment)
         .map_err(|error| Exit::usage_error(&anyhow::anyhow!("--env-file {error:#}")))?;
     // Options such as `--log-level` may take their value from a variable that the file has just set.
     parse()

@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, bail};
 use tempfile::TempDir;
 
 use crate::arguments::{DemoArguments, DemoSource};
-use crate::env_file::{self, Wins};
+use crate::env_file::{self, Precedence};
 use crate::local;
 
 /// The stock pipelines and their data, copied from the repository.
@@ -99,7 +99,7 @@ impl Folder {
         set("AWS_EC2_METADATA_DISABLED", "true");
         let file = self.path.join("demo.env");
         local::write_env(&file, &variables)?;
-        env_file::set_variables(&file, Wins::File)
+        env_file::set_variables(&file, Precedence::File)
     }
 
     /// Commands to try after the demo.

@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn letter_that_is_stored_while_another_one_fails_counts_as_rejected_again() {
+    async fn letter_stored_beside_a_failed_one_counts_as_rejected_again() {
         let state = Arc::<ReplayState>::default();
         let sink = RejectedAgain { sink: Box::new(AllButLast), state: Arc::clone(&state) };
         let mut batch = records(["{}", "{}"]);

@@ -9,13 +9,13 @@ use runner_core::{Failure, Record};
 
 use super::delivery::FailedRecord;
 use super::topics::rejection;
-use super::{Kafka, Opened};
+use super::{Connection, Kafka};
 use crate::shared::kafka::{RefusedTopic, is_denied};
 
 /// A record that was not written.
 struct Unwritten<'a> {
     sink: &'a Kafka,
-    opened: &'a Opened,
+    opened: &'a Connection,
     record: &'a Record,
     topic: &'a str,
     /// The addresses of the cluster.
@@ -25,7 +25,7 @@ struct Unwritten<'a> {
 
 impl Kafka {
     /// The failure of a record with this error code.
-    pub(super) fn classify(&self, opened: &Opened, record: &Record, code: Code) -> Failure {
+    pub(super) fn classify(&self, opened: &Connection, record: &Record, code: Code) -> Failure {
         let topic = self.topics.render(record).unwrap_or_else(|_| self.options.topic.clone());
         let at = &self.options.bootstrap_servers;
         let unwritten = Unwritten { sink: self, opened, record, topic: &topic, at, code };

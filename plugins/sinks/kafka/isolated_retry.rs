@@ -8,7 +8,7 @@ use runner_core::{Record, WriteError};
 use tokio::sync::{MutexGuard, mpsc};
 
 use super::delivery::{DeliveryError, FailedRecord};
-use super::{CONCURRENCY, Kafka, Opened, client_ended};
+use super::{CONCURRENCY, Connection, Kafka, client_ended};
 
 impl Kafka {
     /// Finds the records that the brokers reject.
@@ -18,7 +18,7 @@ impl Kafka {
     /// alone in their request. Some brokers name the invalid records; the other records are written first.
     pub(super) async fn retry_individually(
         &self,
-        opened: &Opened,
+        opened: &Connection,
         records: &[Record],
         failed: Vec<FailedRecord>,
     ) -> Result<Vec<FailedRecord>, WriteError> {
@@ -91,13 +91,13 @@ fn indices(failed: Vec<FailedRecord>) -> Vec<usize> {
 
 /// Holds all slots, so that no other write is in flight.
 struct IsolatedRetry<'a> {
-    opened: &'a Opened,
+    opened: &'a Connection,
     free: MutexGuard<'a, mpsc::Receiver<usize>>,
     slots: Vec<usize>,
 }
 
 impl<'a> IsolatedRetry<'a> {
-    async fn start(opened: &'a Opened) -> Result<Self, WriteError> {
+    async fn start(opened: &'a Connection) -> Result<Self, WriteError> {
         let free = opened.free.lock().await;
         let mut isolated = IsolatedRetry { opened, free, slots: Vec::with_capacity(CONCURRENCY) };
         while isolated.slots.len() < CONCURRENCY {

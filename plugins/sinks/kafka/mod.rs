@@ -78,7 +78,7 @@ struct Kafka {
     retry: RetryLimits,
     /// With `delivery = "exactly_once"`.
     transactions: Option<Arc<Transactions>>,
-    opened: Option<Opened>,
+    opened: Option<Connection>,
     /// After the first success a denial is transient: the pipeline file is correct.
     has_succeeded: AtomicBool,
     /// Whether the user was warned of rows that are not JSON.
@@ -87,7 +87,7 @@ struct Kafka {
     requires_keys: AtomicBool,
 }
 
-struct Opened {
+struct Connection {
     producer: Arc<Producer>,
     /// The producer thread ends when this is dropped.
     jobs: SyncSender<Job>,
@@ -141,7 +141,7 @@ impl Sink for Kafka {
         }
         // The client limits the time of a record in a transaction.
         let stall_timeout = if self.transactions.is_some() { None } else { self.retry.timeout };
-        self.opened = Some(Opened { producer, jobs, free: Mutex::new(free), max_bytes, stall_timeout });
+        self.opened = Some(Connection { producer, jobs, free: Mutex::new(free), max_bytes, stall_timeout });
         Ok(())
     }
 
@@ -269,7 +269,7 @@ impl Kafka {
 
     /// Requests the metadata of topics: after a denial the client rejects all records
     /// of a topic until it has new metadata.
-    async fn refresh_topics(&self, opened: &Opened, topics: BTreeSet<String>) {
+    async fn refresh_topics(&self, opened: &Connection, topics: BTreeSet<String>) {
         let producer = Arc::clone(&opened.producer);
         let fetch = move || {
             let fetch =
@@ -284,7 +284,7 @@ impl Kafka {
 /// Resolves after the brokers have acknowledged or rejected every record of a batch.
 type Pending = oneshot::Receiver<Vec<FailedRecord>>;
 
-impl Opened {
+impl Connection {
     /// Sends a batch to the producer thread.
     fn send(&self, slot: usize, records: Arc<Vec<Record>>) -> Result<Pending, WriteError> {
         let pending = self.deliveries().begin(slot, records.len());

@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn record_of_a_refused_topic_is_rejected_and_the_cluster_is_asked_again_later() {
+    async fn refused_topic_rejects_records_and_is_retried_later() {
         let (topics, records) = (topics(), [record(r#"{"Index":"a.b"}"#, 0)]);
         let refused = RefusedTopic { name: "`px.a.b`".into(), reason: "grant the user Create".into() };
         topics.refuse("px.a.b".into(), refused);

@@ -84,10 +84,10 @@ struct DryRun {
 
 struct Kafka {
     settings: Settings,
-    opened: Option<Opened>,
+    opened: Option<Connection>,
 }
 
-struct Opened {
+struct Connection {
     assignment: Arc<Assignment>,
     client: Weak<Client>,
     ended: oneshot::Receiver<()>,
@@ -154,7 +154,7 @@ impl Source for Kafka {
                 let _ = end.send(());
             })
             .context("starting the reader thread")?;
-        self.opened = Some(Opened { assignment, client: weak, ended });
+        self.opened = Some(Connection { assignment, client: weak, ended });
         Ok(())
     }
 
@@ -186,7 +186,7 @@ impl Source for Kafka {
     }
 }
 
-impl Drop for Opened {
+impl Drop for Connection {
     fn drop(&mut self) {
         self.assignment.close();
     }

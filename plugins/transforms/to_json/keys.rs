@@ -63,7 +63,7 @@ impl UsedNames {
 }
 
 /// An open object or array.
-struct Open {
+struct OpenValue {
     /// The names of an object so far; `None` for an array.
     used: Option<UsedNames>,
     level: Level,
@@ -73,7 +73,7 @@ struct Open {
 /// equal to one of this record.
 pub(super) fn rename(json: &[u8], out: &mut Vec<u8>, known: &mut KnownNames) -> Result<Vec<SameName>> {
     let mut same = Vec::new();
-    let mut open: Vec<Open> = Vec::new();
+    let mut open: Vec<OpenValue> = Vec::new();
     // The level of the objects in the value that is read next.
     let mut level = Level::TOP;
     let mut is_key = false;
@@ -82,7 +82,7 @@ pub(super) fn rename(json: &[u8], out: &mut Vec<u8>, known: &mut KnownNames) -> 
         if byte == b'"' {
             let end = json_text::end_of_string(json, at);
             match open.last_mut() {
-                Some(Open { used: Some(used), level: of_object }) if is_key => {
+                Some(OpenValue { used: Some(used), level: of_object }) if is_key => {
                     level = rename_key(&json[at..end], *of_object, used, out, known, &mut same)?;
                 }
                 _ => out.extend_from_slice(&json[at..end]),
@@ -92,12 +92,12 @@ pub(super) fn rename(json: &[u8], out: &mut Vec<u8>, known: &mut KnownNames) -> 
             continue;
         }
         match byte {
-            b'{' => open.push(Open { used: Some(UsedNames::default()), level }),
-            b'[' => open.push(Open { used: None, level }),
+            b'{' => open.push(OpenValue { used: Some(UsedNames::default()), level }),
+            b'[' => open.push(OpenValue { used: None, level }),
             b'}' | b']' => drop(open.pop()),
             _ => {}
         }
-        if let (b'{' | b'[' | b',', Some(Open { used, level: inside })) = (byte, open.last()) {
+        if let (b'{' | b'[' | b',', Some(OpenValue { used, level: inside })) = (byte, open.last()) {
             is_key = used.is_some() && byte != b'[';
             level = *inside;
         }

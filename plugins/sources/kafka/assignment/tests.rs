@@ -141,7 +141,7 @@ fn markers_are_skipped_only_after_all_records_are_delivered() {
 
 /// A topic that is created again drops the batches of all topics; the positions of the client include their records.
 #[test]
-fn markers_are_not_skipped_after_batches_were_dropped_for_a_topic_that_was_created_again() {
+fn recreated_topic_of_a_dropped_batch_skips_no_markers() {
     let assignment = assignment();
     put(&assignment, assignment.epoch(), 10..12);
     assignment.set_recreated("another");

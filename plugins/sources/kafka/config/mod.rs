@@ -180,7 +180,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn new_partitions_are_found_within_seconds_unless_the_user_sets_another_time() {
+    fn new_partitions_are_found_within_seconds_by_default() {
         let refresh = |options: serde_json::Value| {
             let config: KafkaSourceConfig = serde_json::from_value(serde_json::json!({
                 "bootstrap_servers": "h:1", "topics": ["t"], "group_id": "g", "librdkafka_options": options,

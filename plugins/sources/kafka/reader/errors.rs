@@ -105,7 +105,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn classify_returns_unreachable_or_transient_for_broker_and_group_changes() {
+    fn broker_and_group_changes_are_unreachable_or_transient() {
         for code in [
             Code::BrokerTransportFailure,
             Code::AllBrokersDown,

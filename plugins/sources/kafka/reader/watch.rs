@@ -36,8 +36,12 @@ impl Reader {
             && self.is_read_by_others();
         if !self.has_ended && (is_idle || is_at_end) {
             self.has_ended = true;
-            let reasons = ["no record within `idle_timeout`", "all records up to the end have been read"];
-            info!("the source ends: {}", reasons[usize::from(is_at_end)]);
+            let reason = if is_at_end {
+                "all records up to the end have been read"
+            } else {
+                "no record within `idle_timeout`"
+            };
+            info!("the source ends: {reason}");
             self.assignment.finish();
             // A broker answers the requests of a connection in turn: the ones of the last commit would wait behind a
             // fetch that waits for new records.
