@@ -60,7 +60,7 @@ p.toml has 1 error; nothing was run
 }
 
 #[test]
-fn habit_of_other_files_is_told_how_to_write_it() {
+fn habit_of_other_files_error_shows_the_right_form() {
     let broker = |options: &str| {
         format!(
             "[sources.in]\ntype = \"kafka\"\ngroup_id = \"g\"\n{options}\n[sinks.out]\ntype = \"null\"\ninputs = [\"in\"]\n"

@@ -170,7 +170,7 @@ fn followed_file_is_read_across_rotation_and_kill() {
 }
 
 #[test]
-fn followed_file_that_had_no_row_before_a_kill_is_read_after_its_rotation() {
+fn followed_file_without_rows_is_read_after_kill_and_rotation() {
     let env = env("id\n", "follow = true");
     let child = env.start(["run", "p.toml"]);
     wait_until("the checkpoint is written", AT_MOST, || {

@@ -47,7 +47,7 @@ fn stopped_runs_write_each_row_once() {
 }
 
 #[test]
-fn dry_run_shows_records_that_are_filtered_while_an_equal_one_is_in_flight() {
+fn dry_run_shows_filtered_duplicates_of_records_in_flight() {
     let env = TestEnv::new();
     env.write("rows.csv", format!("id\n1\n2\n{}", "3\n".repeat(50)));
     let other = "[sources.other]\ntype = \"csv\"\npath = \"rows.csv\"\n";

@@ -56,7 +56,7 @@ fn test_passes_on_given_records_and_opens_nothing() {
 }
 
 #[test]
-fn test_reads_a_csv_file_with_the_options_of_the_source_and_does_not_wait() {
+fn test_reads_a_csv_file_with_the_options_of_the_source() {
     let env = env(&test_of(
         "at = \"rows\"\ncsv = \"other.csv\"",
         "at = \"json\"\nrecords = ['{\"Index\":\"A\",\"Close\":1.0}', '{\"Index\":\"B\",\"Close\":2.5}']\nrejected = 1",

@@ -126,7 +126,7 @@ fn key_of_objects_that_athena_skips_is_refused() {
 }
 
 #[test]
-fn column_that_changes_between_whole_and_fractional_numbers_is_warned_of_once() {
+fn column_of_whole_and_fractional_numbers_gives_one_warning() {
     let mut env = TestEnv::new();
     let records =
         json!([{ "price": 100 }, { "price": 101 }, { "price": 100.25 }, { "price": 7 }, { "price": 8.5 }]);
@@ -201,7 +201,7 @@ fn one_crawler_for_two_folders_is_refused() {
 }
 
 #[test]
-fn one_crawler_for_two_folders_in_two_files_is_refused_before_anything_runs() {
+fn crawler_with_different_folders_in_two_files_is_refused() {
     let env = TestEnv::new();
     env.write("rows.csv", "id\n1\n");
     let write = |file: &str, folder: &str, crawler: &str| {

@@ -198,7 +198,7 @@ fn two_states_that_number_for_one_source_are_detected() {
 }
 
 #[test]
-fn record_of_another_source_is_not_taken_for_the_same_because_of_its_content() {
+fn equal_record_of_another_source_is_another_record() {
     let s3 = S3::start();
     s3.create_bucket("lake");
     let mut env = TestEnv::new();

@@ -302,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn requested_stop_reaches_only_sources_and_what_reads_nothing_from_a_pipe() {
+    fn requested_stop_reaches_all_but_readers_of_a_pipe() {
         // The pipe 0 and the file 1 feed the transform 2, and that the sink 3; the file 1 feeds the sink 4; 5 is the sink
         // of the dead letters.
         let inputs: [&[usize]; 6] = [&[], &[], &[0, 1], &[2], &[1], &[]];

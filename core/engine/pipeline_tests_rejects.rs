@@ -9,7 +9,7 @@ use super::test_plugins::{kept, numbers};
 use crate::Status;
 
 #[tokio::test(start_paused = true)]
-async fn bad_record_without_dead_letters_ends_the_run_after_the_records_before_it() {
+async fn bad_record_ends_run_after_the_records_before_it() {
     for (name, bad) in [("source", "bad = [7],"), ("transform", ""), ("sink", "")] {
         let test = TestPipeline::new();
         let reject = if name == "transform" { "reject = 7," } else { "" };
@@ -32,7 +32,7 @@ async fn bad_record_without_dead_letters_ends_the_run_after_the_records_before_i
 }
 
 #[tokio::test(start_paused = true)]
-async fn bad_record_that_was_read_ahead_of_a_limit_does_not_fail_the_run() {
+async fn bad_record_read_ahead_of_a_limit_does_not_fail_the_run() {
     // The transform shares a task with the limit, or not.
     for (bad, reject, branch) in
         [("bad = [7],", "", "t"), ("", "reject = 7,", "limit"), ("", "reject = 7,", "t")]
@@ -78,7 +78,7 @@ async fn bad_record_beside_a_limit_fails_the_run() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn records_before_a_bad_one_are_delivered_by_slow_transforms_within_the_drain_timeout() {
+async fn slow_transforms_deliver_records_before_a_bad_one() {
     let test = TestPipeline::new();
     let pipeline = |name: &str, bad: u64, pause: u64| {
         format!(

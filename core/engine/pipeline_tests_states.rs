@@ -120,7 +120,7 @@ async fn checkpoint_holds_the_keys_of_records_that_its_position_covers() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn checkpoint_without_states_is_read_and_states_of_other_transforms_are_dropped() {
+async fn checkpoint_without_states_or_with_unknown_ones_is_read() {
     let test = TestPipeline::new();
     let pipeline = |seen: &str| {
         format!(

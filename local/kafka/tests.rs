@@ -173,7 +173,7 @@ async fn send_in_transaction(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn committed_transactions_are_read_with_their_offsets_and_aborted_ones_are_not() {
+async fn only_committed_transactions_are_read_with_their_offsets() {
     let broker = broker();
     for topic in ["t", "in"] {
         create(&broker, topic).await.unwrap();

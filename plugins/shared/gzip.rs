@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn other_data_behind_an_archive_and_a_cut_member_are_errors_after_the_text() {
+    fn data_behind_an_archive_and_a_cut_member_are_errors() {
         let one = member("one\n");
         assert_eq!(read(&[&one[..], b"x"].concat()), ("one\n".into(), Some(ErrorKind::InvalidData)));
         let cut = [&one[..], &one[..one.len() - 4]].concat();

@@ -189,7 +189,7 @@ fn letters_in_topic_that_retention_has_deleted_are_reported() {
 
 #[needs(kafka)]
 #[test]
-fn letter_of_the_largest_record_fits_into_its_topic_or_the_error_says_what_to_raise() {
+fn letter_of_the_largest_record_fits_or_the_error_names_the_limit() {
     let broker = Broker::shared();
     let (topic, dead) = (broker.create_topic("large", 1), broker.name("dead"));
     let env = TestEnv::new();

@@ -47,7 +47,7 @@ fn last_crawl(env: &TestEnv) -> Option<String> {
 
 #[needs(kafka)]
 #[test]
-fn group_of_three_rolled_five_times_loses_nothing_and_crawls_once_an_hour() {
+fn rolled_group_loses_nothing_and_crawls_once_an_hour() {
     let broker = Broker::shared();
     let topic = broker.create_topic("rolled", 6);
     let mut env = TestEnv::new();

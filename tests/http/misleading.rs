@@ -213,7 +213,7 @@ async fn only_element_of_nested_members_is_warned_of() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn pages_that_a_header_names_are_warned_of_on_whichever_response_shows_it() {
+async fn pages_named_by_a_header_give_one_warning() {
     let rows = |n: usize| answer((0..n).map(|n| json!({"n": n})).collect::<Vec<_>>());
     let csv = ResponseTemplate::new(200).set_body_raw("n\n0\n1\n", "text/csv");
     let partial = ResponseTemplate::new(206).set_body_json([{ json!({"n": 1}) }]);
@@ -256,7 +256,7 @@ async fn object_of_as_many_rows_as_the_total_is_not_warned_of() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn empty_pages_that_name_pages_forever_are_warned_of_with_the_way_out() {
+async fn endless_empty_pages_give_a_warning_that_names_the_option() {
     let endless = |request: &Request| {
         let at = parameter(request, "at").unwrap_or(0);
         let rows: Vec<Value> = (at..25.min(at + 10)).map(|n| json!({"n": n})).collect();

@@ -58,7 +58,7 @@ fn source_that_reads_what_its_sink_writes_is_refused() {
 }
 
 #[test]
-fn sink_that_writes_to_the_topic_of_another_source_is_refused_only_in_a_loop() {
+fn sink_to_the_topic_of_a_source_is_refused_only_in_a_loop() {
     let source = |name: &str| {
         format!(
             "[sources.{name}]\ntype = \"kafka\"\nbootstrap_servers = \"one:9092\"\ntopics = [\"{name}\"]\n\

@@ -28,7 +28,7 @@ fn reasons(env: &TestEnv) -> Vec<String> {
 
 #[needs(kafka)]
 #[test]
-fn topic_key_and_timestamp_come_from_fields_and_the_topic_has_its_settings() {
+fn topic_key_and_timestamp_come_from_fields() {
     let broker = Broker::shared();
     let prefix = broker.name("by-index");
     let rows =
@@ -142,7 +142,7 @@ fn topic_of_kafka_itself_rejects_its_records_only_and_ends_a_run_at_once() {
 
 #[needs(kafka)]
 #[test]
-fn missing_topic_of_a_template_without_create_topic_rejects_its_records_only() {
+fn missing_template_topic_rejects_its_records_only() {
     let broker = Broker::shared();
     let prefix = broker.name("made");
     broker.create_topic_named(&format!("{prefix}-NYA"), 1);

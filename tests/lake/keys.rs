@@ -16,7 +16,7 @@ fn write(env: &TestEnv, rows: &str, key: &str) {
 }
 
 #[test]
-fn folders_by_fields_are_partitions_and_a_record_delivered_again_keeps_its_name() {
+fn folders_by_fields_are_partitions_and_object_names_are_stable() {
     let mut env = TestEnv::new();
     let cloud = Cloud::start(&env, &["--data", "data"]);
     cloud.configure(&mut env);
@@ -45,7 +45,7 @@ fn folders_by_fields_are_partitions_and_a_record_delivered_again_keeps_its_name(
 }
 
 #[test]
-fn key_that_cannot_be_named_again_or_makes_a_column_twice_is_refused_with_a_fix() {
+fn ambiguous_key_or_repeated_column_is_refused_with_a_fix() {
     let crawled = |key: &str| [s3("a", "lake", key), crawl("crawl", "a", "one", "")].concat();
     for (sinks, says) in [
         (s3("a", "lake", "day=%Y-%m-%d/{{ entry }}.json"), "`day={{ .Date }}`"),

@@ -4,7 +4,7 @@ use super::{OBJECTS, assert_all_stored, key, pipeline, run, server_and_env};
 use crate::support::s3::Response;
 
 #[test]
-fn server_that_ignores_the_condition_ends_the_run_and_no_object_is_replaced() {
+fn server_that_ignores_conditions_ends_run_and_replaces_nothing() {
     let (server, env) = server_and_env();
     server.ignore_conditions();
     for entry in [1, 2] {

@@ -162,7 +162,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_without_separators_have_all_their_digits_and_an_offset_is_less_than_a_day() {
+    fn pattern_reads_padded_numbers_and_offsets_below_a_day() {
         let is_read = |pattern: &str, text: &str| Pattern::new(pattern).unwrap().read(text).is_some();
         for (pattern, text) in [
             ("%Y%m%d%H%M%S", "20240115103000"),

@@ -125,7 +125,7 @@ fn line_that_is_not_a_row_is_not_counted() {
 }
 
 #[test]
-fn text_that_ends_inside_a_row_is_noticed() {
+fn text_that_ends_inside_a_row_is_detected() {
     for (text, is_truncated) in [
         ("a,b\n1,2\n3", true),
         ("a,b\n1,2\n3,\"x\ny,z\n", true),

@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn header_that_cannot_be_read_names_the_way_out() {
+    fn header_error_names_the_fix() {
         let named = Dialect { columns: names(&["name", "home", "work"]), ..Dialect::default() };
         let blanks = Dialect { grammar: Grammar::plain(b' '), ..Dialect::default() };
         for (header, dialect, at, start, part) in [

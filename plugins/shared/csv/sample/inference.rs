@@ -292,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn number_that_is_null_in_another_form_is_told() {
+    fn number_that_is_null_in_another_form_is_reported() {
         let warning = |options: &str| {
             let rows = ["1,a", "-999,b", "-999.0,-999.0"];
             let warnings = observed("n,s", &rows, options).warnings_about_columns();
@@ -326,7 +326,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_that_are_wider_than_the_header_are_noticed_if_they_are_most() {
+    fn rows_wider_than_the_header_are_detected_if_they_are_most() {
         let width = |rows: &[&str]| observed("n", rows, "{}").wider_than_header().map(|rows| rows.width);
         assert_eq!(width(&["a,b,c", "1,2,3", "4"]), Some(3));
         assert_eq!(width(&["a,b,c", "1", "4"]), None);

@@ -276,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn blanks_and_single_quotes_are_noticed() {
+    fn blanks_and_single_quotes_are_detected() {
         assert!(of(" 5").has_blanks() && of("\u{a0}5.5").has_blanks() && of(" true ").has_blanks());
         assert!(of("29.85").and(of(" ")).has_blanks() && of(" 5").and(of("\u{a0}")).has_blanks());
         assert!(!of(" x").has_blanks() && !of("5").and(of("true")).has_blanks());

@@ -250,7 +250,7 @@ async fn crawl_of_another_run_after_the_last_record_is_enough() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn running_crawl_of_another_run_that_began_after_the_last_record_is_waited_for() {
+async fn later_crawl_of_another_run_is_waited_for() {
     let env = TestEnv::new(None);
     env.scheduler.add_records(1);
     sleep(Duration::from_secs(1)).await;

@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn name_inside_of_an_object_that_athena_cannot_read_is_rejected_at_every_depth() {
+    fn nested_name_that_athena_cannot_read_is_rejected() {
         for (body, part) in [
             (r#"{"headers":{"user-agent":"x"}}"#, "the key `user-agent` inside of an object"),
             (r#"{"tags":[{"aws:id":"x"}]}"#, "`aws:id`"),

@@ -125,7 +125,7 @@ fn truncated_file_is_read_from_its_beginning_and_its_copy_to_the_end() {
 }
 
 #[test]
-fn file_that_is_truncated_while_it_is_read_is_read_to_the_end_of_its_copy() {
+fn truncated_file_is_read_to_the_end_of_its_copy() {
     let text: String = (0..200_000).map(|n| format!("{n:07}\n")).collect();
     for has_copy in [true, false] {
         let mut it = Followed::new("quotes.csv", &format!("id\n{text}"));

@@ -21,7 +21,7 @@ fn rows(from: u32, to: u32) -> String {
 }
 
 #[test]
-fn file_that_is_cut_written_over_or_replaced_while_it_is_read_is_an_error() {
+fn file_changed_while_it_is_read_is_an_error() {
     let text = format!("n\n{}", rows(0, 200_000));
     let other = format!("m\n{}", rows(500_000, 800_000));
     for (what, reason) in [
@@ -73,7 +73,7 @@ fn file_that_grows_while_it_is_read_is_read_to_its_new_end() {
 }
 
 #[test]
-fn last_row_without_a_line_end_is_left_for_the_next_run_while_it_may_grow() {
+fn unfinished_last_row_is_left_for_the_next_run() {
     let files = TestFiles::new(json!({ "path": "t.csv" }));
     std::fs::write(files.path("t.csv"), "id,v\n1,10\n2,2").unwrap();
     files.assert_rows(&[r#"{"id":1,"v":10}"#]);

@@ -106,7 +106,7 @@ fn file_between_two_rotations_is_read() {
 }
 
 #[test]
-fn file_between_two_rotations_is_read_though_the_first_left_no_file_for_a_while() {
+fn file_between_two_rotations_is_read_despite_a_gap() {
     for (is_moved, is_restarted) in [(true, false), (true, true), (false, false)] {
         let mut it = Followed::read("id\n1\n");
         if is_moved {
@@ -143,7 +143,7 @@ fn renamed_file_is_known_as_one_though_all_its_rows_were_read_after_that() {
 }
 
 #[test]
-fn file_that_was_opened_without_rows_is_known_by_the_rows_that_came_later() {
+fn file_opened_without_rows_is_known_by_later_rows() {
     let mut it = Followed::read("id\n0\n");
     it.rename("quotes.csv", "quotes.csv.1");
     it.write("quotes.csv", "id\n");
@@ -199,7 +199,7 @@ fn file_that_may_not_be_a_rotated_one_is_not_read() {
 }
 
 #[test]
-fn compressed_file_is_read_to_its_end_and_its_successor_from_its_beginning() {
+fn compressed_file_and_its_successor_are_read_whole() {
     // The new file begins as the old one did, or not.
     for (new, after) in [("id\n5\n", &[2, 5][..]), ("id\n1\n5\n", &[2, 1, 5])] {
         let mut it = Followed::read(&format!("id\n1\n{}", "1\n".repeat(1000)));

@@ -69,7 +69,7 @@ fn only_newer_rows_are_emitted_in_any_order_of_the_answer() {
 }
 
 #[test]
-fn rows_at_the_newest_value_are_told_apart_by_content_or_key() {
+fn rows_at_the_newest_value_differ_by_content_or_key() {
     let row = |id: u32, close: u32| json!({"Date": "2024-03-01", "id": id, "Close": close});
     let answers: [&[Value]; 2] = [&[row(1, 5), row(2, 5)], &[row(1, 5), row(2, 6), row(3, 7)]];
     let second = |table: Value| walks(table, &answers).remove(1);

@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn response_that_says_that_records_are_missing_is_noticed() {
+    fn response_that_says_that_records_are_missing_is_detected() {
         let partial = |value: Value| {
             let envelope = Envelope { value, places: vec![String::new(), "/hits".into()] };
             envelope.partial_flag().map(|(path, _)| path)

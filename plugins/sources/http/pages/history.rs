@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn page_that_holds_the_page_before_it_is_noticed() {
+    fn page_that_holds_the_page_before_it_is_detected() {
         let mut history = PageHistory::default();
         let mut repeats = |page, rows| history.overlap(&request(page), rows) == Overlap::Whole;
         assert!(!repeats(1, vec![1, 2]));
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn first_page_again_is_noticed() {
+    fn first_page_again_is_detected() {
         let pages = [vec![1, 2], vec![3], vec![1, 2], vec![1], vec![], vec![1, 2]];
         let mut history = PageHistory::default();
         let overlaps: Vec<_> = (0..)
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn page_that_begins_inside_the_page_before_it_is_noticed() {
+    fn page_that_begins_inside_the_page_before_it_is_detected() {
         for (first, second, overlap) in [
             (vec![1, 2, 3, 4], vec![2, 3, 4, 5], Overlap::AllButFirst),
             (vec![1, 2, 3, 4], vec![2, 3, 4, 5, 6, 7], Overlap::AllButFirst),

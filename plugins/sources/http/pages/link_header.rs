@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn url_is_told_from_a_cursor() {
+    fn url_is_not_a_cursor() {
         let endpoint = Url::parse("https://a/api/items?limit=1").unwrap();
         for url in [
             "https://a/api/items?page=2",

@@ -178,7 +178,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn headers_that_name_more_than_was_read_are_noticed() {
+    fn headers_that_name_more_than_was_read_are_detected() {
         let why = |name: &'static str, value: &str| {
             let value = value.parse().unwrap();
             named_by_header(&HeaderMap::from_iter([(name.parse().unwrap(), value)]), 100).is_some()
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn cursor_in_a_header_is_noticed() {
+    fn cursor_in_a_header_is_detected() {
         let why = |value: &'static str| {
             let value = value.parse().unwrap();
             cursor_header(&HeaderMap::from_iter([("x-ms-continuationtoken".parse().unwrap(), value)]))

@@ -248,7 +248,7 @@ async fn growing_list_polled_under_kills_shows_each_row_once() {
 }
 
 #[tokio::test]
-async fn row_that_changes_until_it_is_closed_is_emitted_with_its_changes_or_once() {
+async fn changing_row_is_emitted_with_each_change_or_once() {
     let answers = || {
         (1..5).map(|n| {
             let mut rows: Vec<Value> = (0..n).map(row).collect();

@@ -123,7 +123,7 @@ async fn other_encodings_of_a_large_response_are_read() {
 }
 
 #[tokio::test]
-async fn errors_beside_the_records_of_a_large_response_and_its_encoding_are_as_of_a_small_one() {
+async fn large_response_has_the_errors_and_encoding_of_a_small_one() {
     let partial = json_response(json!({"data": rows(50), "errors": [{"message": "one source is late"}]}));
     let latin =
         [&b"[{\"a\": \"Caf\xE9\"}, "[..], &b"{\"a\": \"x\"}, ".repeat(50), b"{\"a\": \"y\"}]"].concat();

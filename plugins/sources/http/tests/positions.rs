@@ -185,7 +185,7 @@ async fn shrinking(n_deleted: &Arc<AtomicUsize>) -> MockServer {
 }
 
 #[tokio::test]
-async fn rows_that_move_to_pages_before_that_of_an_interrupted_walk_are_delivered_once() {
+async fn rows_moved_before_an_interrupted_page_are_delivered_once() {
     for pagination in [json!({"type": "page", "param": "page"}), json!({"type": "next_url", "next": "/next"})]
     {
         for key in [json!({"cursor": "n"}), json!({"cursor": "n", "key": "n"}), Value::Null] {
@@ -213,7 +213,7 @@ async fn rows_that_move_to_pages_before_that_of_an_interrupted_walk_are_delivere
 }
 
 #[tokio::test]
-async fn rows_that_move_to_pages_behind_that_of_an_interrupted_walk_are_delivered_once() {
+async fn rows_moved_behind_an_interrupted_page_are_delivered_once() {
     let n_rows = Arc::new(AtomicUsize::new(10));
     let listed = Arc::clone(&n_rows);
     let server = respond(move |request: &Request| {

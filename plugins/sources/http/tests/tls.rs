@@ -81,7 +81,7 @@ async fn certificate_of_a_private_authority_needs_the_ca_file() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn certificate_that_a_server_has_signed_itself_is_trusted_if_it_is_the_ca_file() {
+async fn self_signed_certificate_is_trusted_as_ca_file() {
     // Both as `openssl req -x509` makes them; the dates of the second are past.
     let endpoint = serve_tls("self", false);
     let failure = run_tls(&endpoint, None).await.failure();

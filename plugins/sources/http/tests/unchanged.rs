@@ -63,7 +63,7 @@ async fn validators_are_sent_back_after_a_delivered_answer() {
 }
 
 #[tokio::test]
-async fn validators_are_not_sent_where_every_answer_is_delivered_or_options_changed() {
+async fn validators_are_not_sent_with_deliver_or_after_changed_options() {
     let server = MockServer::builder().start().await;
     let conditional = Mock::given(header_exists("if-none-match")).respond_with(ResponseTemplate::new(500));
     conditional.with_priority(1).expect(0).mount(&server).await;

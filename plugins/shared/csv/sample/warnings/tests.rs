@@ -264,7 +264,7 @@ fn header_that_looks_like_a_row_asks_whether_there_is_one() {
 }
 
 #[test]
-fn numbers_with_three_digits_behind_the_dot_are_doubted_only_beside_a_decimal_comma() {
+fn numbers_with_three_decimals_give_a_warning_only_beside_a_decimal_comma() {
     for text in ["a;b\n1.234;0,5\n12.500;1,25\n", "a;b\n1.234;1.234.567\n999;2.500\n", "a;b\n1.234;1.234,5\n"]
     {
         let all = warnings(text, SEMICOLON);

@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn errors_limits_and_no_data_are_told_from_records() {
+fn errors_limits_and_no_data_are_not_records() {
     let (limit, error, empty) =
         (Some(ApiMessage::RateLimit), Some(ApiMessage::Error), Some(ApiMessage::Empty));
     for (body, message) in [

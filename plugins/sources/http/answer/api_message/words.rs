@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn message_that_something_is_done_is_told_from_its_negation() {
+    fn message_that_something_is_done_differs_from_its_negation() {
         for text in ["Request processed", "Query completed.", "Request was a success", "OK"] {
             assert!(is_done_message(&text.into()), "{text}");
         }

@@ -107,7 +107,7 @@ fn element_that_is_not_utf_8_is_rejected_alone() {
 }
 
 #[test]
-fn csv_that_ends_inside_a_row_is_truncated_unless_the_server_says_where_it_ends() {
+fn csv_without_a_known_length_that_ends_in_a_row_is_truncated() {
     let read = |is_delimited| {
         let text = Bytes::from_static(b"a,b\n1,2\n3");
         Items::of_csv(text.into(), &mut DocumentReader::default(), Name::new("http://a"), is_delimited)
