@@ -17,7 +17,7 @@ use super::input::{IncompleteArchive, Input, MAX_ROW, WrittenOver};
 use super::position::{BatchPositions, Cursor, End, Pass};
 use super::settings::Settings;
 use crate::shared::csv::{
-    Next, NonRow, QuoteError, RowError, RowLayout, RowLocation, TableBuilder, count_line_ends, reject,
+    Next, NonRow, QuoteError, RowError, RowLayout, RowLocation, Span, TableBuilder, count_line_ends, reject,
 };
 
 /// The content of one batch.
@@ -198,93 +198,109 @@ impl Reader {
 
     /// Reads rows until the batch is full or the file ends; `None` if there are none.
     fn read_chunk(&mut self, open: &mut OpenFile) -> Option<Chunk> {
-        let OpenFile { input, layout, unfinished } = open;
-        let limits = self.settings.context.batch;
-        let grammar = &self.settings.dialect.grammar;
-        let start = input.cursor_with_fingerprints();
-        let bytes_before = self.n_bytes_done + input.n_bytes_read();
+        let start = open.input.cursor_with_fingerprints();
+        let bytes_before = self.n_bytes_done + open.input.n_bytes_read();
         let source = files::origin_name(&start.path, &self.settings.context);
-        let file = self.pass.queue[self.queue_index];
-        let mut origin = Origin { source, partition: file as i32, offset: start.rows };
-        let mut table = TableBuilder::new(Arc::clone(layout), self.capacity.0, self.capacity.1);
-        let mut items = Vec::with_capacity(self.capacity.0);
-        let mut rejects: Vec<Reject> = Vec::new();
-        let mut n_bytes = 0;
-        while items.len() < limits.max_records.max(1) {
-            let window = input.window();
-            let location = RowLocation { source: input.name, line: input.line() };
-            let next = input.next_row(grammar);
-            let may_go_on = match &next {
-                Next::BadQuotes(_, QuoteError::Unclosed(_)) if window.len() < MAX_ROW => {
-                    let n_bytes = window.len();
-                    Some(Unfinished::OpenQuote { n_bytes, n_lines: count_line_ends(window) })
-                }
-                Next::BadQuotes(span, _) | Next::Row(span) if !span.is_closed => Some(Unfinished::OpenRow),
-                _ => None,
-            };
-            if may_go_on.is_some()
-                && input.may_grow()
-                && !self.unfinished.is_wait_over(file, input.cursor.offset)
-            {
-                *unfinished = may_go_on;
-                break;
+        let partition = self.pass.queue[self.queue_index] as i32;
+        let mut rows = ChunkRows {
+            table: TableBuilder::new(Arc::clone(&open.layout), self.capacity.0, self.capacity.1),
+            items: Vec::with_capacity(self.capacity.0),
+            rejects: Vec::new(),
+            origin: Origin { source, partition, offset: start.rows },
+            n_bytes: 0,
+        };
+        while rows.items.len() < self.settings.context.batch.max_records.max(1) {
+            match self.next_item(open, &mut rows) {
+                Item::Row { span, is_unclosed } => rows.end_row(span, is_unclosed, &mut open.input, &start),
+                Item::Skipped => {}
+                Item::Stop => break,
             }
-            let (span, reason, is_unclosed) = match next {
-                Next::NeedMore => match input.fill_within((!items.is_empty()).then_some(BATCH_WAIT)) {
-                    Ok(true) => continue,
-                    // Standard input is slow.
-                    Ok(false) => break,
-                    Err(error) if error.is::<IncompleteArchive>() => {
-                        *unfinished = Some(Unfinished::Archive);
-                        break;
-                    }
-                    // Return the rows before it first.
-                    Err(error) => {
-                        self.pending_error = Some(error);
-                        break;
-                    }
-                },
-                Next::End => {
-                    input.end_with(End::Closed, None);
-                    break;
-                }
-                Next::Row(span) if span.content == 0 => {
-                    input.advance(span.len, span.n_lines);
-                    continue;
-                }
-                // The table stores offsets of cells in 32 bits.
-                Next::Row(span) if n_bytes > 0 && n_bytes + span.len > limits.max_bytes.min(1 << 30) => break,
-                Next::Row(span) => {
-                    let row = &window[..span.content];
-                    match table.push(row, span.quoted) {
-                        Ok(()) => (span, None, false),
-                        Err(RowError { non_row: Some(line), .. }) => {
-                            self.log_non_row(location, line);
-                            input.advance(span.len, span.n_lines);
-                            continue;
-                        }
-                        Err(error) => (span, Some(location.error(row, &error)), false),
-                    }
-                }
-                Next::BadQuotes(span, error) => {
-                    (span, Some(location.bad_quotes(window, error)), matches!(error, QuoteError::Unclosed(_)))
-                }
-            };
-            if let Some(reason) = reason {
-                let n_before = items.len() - rejects.len();
-                rejects.push(reject(&window[..span.content], reason, origin, n_before));
-            }
-            origin.offset += 1;
-            n_bytes += span.len;
-            input.advance_row(span);
-            if !span.is_closed {
-                let end = if is_unclosed { End::OpenQuote } else { End::OpenRow };
-                // Only lines that are not rows may be between them.
-                let after_last = items.last().copied().unwrap_or((start.offset, start.lines));
-                input.end_with(end, Some(after_last));
-            }
-            items.push((input.cursor.offset, input.cursor.lines));
         }
+        self.finish_chunk(&open.input, rows, start, bytes_before)
+    }
+
+    /// Reads a row into `rows`, or skips what is not one.
+    fn next_item(&mut self, open: &mut OpenFile, rows: &mut ChunkRows) -> Item {
+        let OpenFile { input, unfinished, .. } = open;
+        let limits = self.settings.context.batch;
+        let window = input.window();
+        let location = RowLocation { source: input.name, line: input.line() };
+        let next = input.next_row(&self.settings.dialect.grammar);
+        let may_go_on = match &next {
+            Next::BadQuotes(_, QuoteError::Unclosed(_)) if window.len() < MAX_ROW => {
+                Some(Unfinished::OpenQuote { n_bytes: window.len(), n_lines: count_line_ends(window) })
+            }
+            Next::BadQuotes(span, _) | Next::Row(span) if !span.is_closed => Some(Unfinished::OpenRow),
+            _ => None,
+        };
+        let file = self.pass.queue[self.queue_index];
+        if may_go_on.is_some() && input.may_grow() && !self.unfinished.is_wait_over(file, input.cursor.offset)
+        {
+            *unfinished = may_go_on;
+            return Item::Stop;
+        }
+        match next {
+            Next::NeedMore => self.fill(open, !rows.items.is_empty()),
+            Next::End => {
+                input.end_with(End::Closed, None);
+                Item::Stop
+            }
+            Next::Row(span) if span.content == 0 => {
+                input.advance(span.len, span.n_lines);
+                Item::Skipped
+            }
+            // The table stores offsets of cells in 32 bits.
+            Next::Row(span)
+                if rows.n_bytes > 0 && rows.n_bytes + span.len > limits.max_bytes.min(1 << 30) =>
+            {
+                Item::Stop
+            }
+            Next::Row(span) => {
+                let row = &window[..span.content];
+                match rows.table.push(row, span.quoted) {
+                    Ok(()) => {}
+                    Err(RowError { non_row: Some(line), .. }) => {
+                        self.log_non_row(location, line);
+                        input.advance(span.len, span.n_lines);
+                        return Item::Skipped;
+                    }
+                    Err(error) => rows.reject(row, location.error(row, &error)),
+                }
+                Item::Row { span, is_unclosed: false }
+            }
+            Next::BadQuotes(span, error) => {
+                rows.reject(&window[..span.content], location.bad_quotes(window, error));
+                Item::Row { span, is_unclosed: matches!(error, QuoteError::Unclosed(_)) }
+            }
+        }
+    }
+
+    /// Reads more of a file. Standard input is waited for briefly where there are rows already.
+    fn fill(&mut self, open: &mut OpenFile, has_rows: bool) -> Item {
+        match open.input.fill_within(has_rows.then_some(BATCH_WAIT)) {
+            Ok(true) => Item::Skipped,
+            // Standard input is slow.
+            Ok(false) => Item::Stop,
+            Err(error) if error.is::<IncompleteArchive>() => {
+                open.unfinished = Some(Unfinished::Archive);
+                Item::Stop
+            }
+            // Return the rows before it first.
+            Err(error) => {
+                self.pending_error = Some(error);
+                Item::Stop
+            }
+        }
+    }
+
+    fn finish_chunk(
+        &mut self,
+        input: &Input,
+        rows: ChunkRows,
+        start: Cursor,
+        bytes_before: u64,
+    ) -> Option<Chunk> {
+        let ChunkRows { table, items, rejects, origin, .. } = rows;
         if items.is_empty() {
             return None;
         }
@@ -297,6 +313,48 @@ impl Reader {
         let positions =
             BatchPositions { pass, queue_index, start, head, items, end, open_row, bytes, n_bytes };
         Some(Chunk { records, rejects, positions })
+    }
+}
+
+/// What follows in a file.
+enum Item {
+    /// A row, and whether it is bad since a quote in it is not closed.
+    Row { span: Span, is_unclosed: bool },
+    /// No row, but there may be one behind it.
+    Skipped,
+    /// The batch ends here.
+    Stop,
+}
+
+/// The rows of a batch so far.
+struct ChunkRows {
+    table: TableBuilder,
+    /// The offset and the line behind each row.
+    items: Vec<(u64, u64)>,
+    rejects: Vec<Reject>,
+    /// The origin of the next row.
+    origin: Origin,
+    n_bytes: usize,
+}
+
+impl ChunkRows {
+    fn reject(&mut self, row: &[u8], reason: Error) {
+        let n_before = self.items.len() - self.rejects.len();
+        self.rejects.push(reject(row, reason, self.origin, n_before));
+    }
+
+    /// Counts a row, and goes behind it.
+    fn end_row(&mut self, span: Span, is_unclosed: bool, input: &mut Input, start: &Cursor) {
+        self.origin.offset += 1;
+        self.n_bytes += span.len;
+        input.advance_row(span);
+        if !span.is_closed {
+            let end = if is_unclosed { End::OpenQuote } else { End::OpenRow };
+            // Only lines that are not rows may be between them.
+            let after_last = self.items.last().copied().unwrap_or((start.offset, start.lines));
+            input.end_with(end, Some(after_last));
+        }
+        self.items.push((input.cursor.offset, input.cursor.lines));
     }
 }
 

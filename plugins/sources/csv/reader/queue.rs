@@ -215,8 +215,12 @@ impl Reader {
     }
 
     fn open_whole_file(&mut self, index: usize) -> Result<Option<OpenFile>> {
-        let Some(columns) = &mut self.columns else { return Ok(None) };
-        let (settings, cursor) = (&self.settings, &self.files[index]);
+        if self.columns.is_none() {
+            return Ok(None);
+        }
+        let shared = Arc::clone(&self.settings);
+        let settings = &*shared;
+        let cursor = &self.files[index];
         let has_started = cursor.offset > 0;
         let name = files::display_path(&cursor.path);
         let opened = match open_with_header(&cursor.path, settings) {
@@ -239,51 +243,18 @@ impl Reader {
         opened.input.cursor.is_moved = cursor.is_moved;
         let mut was_row_continued = false;
         if has_started {
-            match opened.input.seek_to(cursor)? {
-                None => {}
-                Some(Changed::LastRow) if settings.follow && cursor.open_row.is_some() => {
-                    match open_at_last_row(cursor, name, settings)? {
-                        Some(again) => (opened, was_row_continued) = (again, true),
-                        None => return Ok(None),
-                    }
-                }
-                // It was rotated since it was found.
-                Some(_) if settings.follow && !is_surely_in_place(cursor, settings) => return Ok(None),
-                Some(what) => {
-                    let n_lines = cursor.lines;
-                    let follow = advice_to_follow(settings);
-                    bail!(
-                        "{name} has changed since it was read up to line {n_lines}: {what}. Restore the old file, or \
-                         {REPLACED}{follow}"
-                    );
-                }
+            match resume_at_cursor(opened, cursor, name, settings)? {
+                Some(resumed) => (opened, was_row_continued) = resumed,
+                None => return Ok(None),
             }
-        } else if settings.dialect.columns.is_empty() {
-            columns.check(&opened.header.names, name, &self.files[0].path, settings)?;
-            if settings.adds_columns {
-                columns.add_new(&opened, settings)?;
-            }
-        } else if settings.dialect.has_header {
-            let first = self.replaced_header.get_or_insert_with(|| (opened.header.raw.clone(), name));
-            if first.0 != opened.header.raw {
-                bail!(
-                    "{name} has a different header than {}, and `columns` replaces the names of both: read files with \
-                     other columns with a separate source",
-                    first.1
-                );
-            }
+        } else {
+            self.check_header(&opened, name)?;
         }
-        let n_columns = match cursor.n_columns {
-            0 if settings.adds_columns => {
-                self.n_known_columns = self.n_known_columns.max(columns.n_up_to(&opened.header.names));
-                self.n_known_columns
-            }
-            0 => columns.len(),
-            n_columns => n_columns,
-        };
+        let n_columns = self.n_columns_of(index, &opened.header.names);
         if settings.adds_columns {
             opened.input.cursor.n_columns = n_columns;
         }
+        let Some(columns) = &mut self.columns else { return Ok(None) };
         let layout = columns.layout(&opened, n_columns, settings);
         if was_row_continued {
             let line = opened.line_of_row(&layout, settings)?;
@@ -295,6 +266,67 @@ impl Reader {
             );
         }
         Ok(Some(OpenFile { input: opened.input, layout, unfinished: None }))
+    }
+
+    /// Fails if the header of a file does not fit to those before. Adds new columns where the options say so.
+    fn check_header(&mut self, opened: &FileWithHeader, name: Name) -> Result<()> {
+        let (settings, Some(columns)) = (&self.settings, &mut self.columns) else { return Ok(()) };
+        if settings.dialect.columns.is_empty() {
+            columns.check(&opened.header.names, name, &self.files[0].path, settings)?;
+            if settings.adds_columns {
+                columns.add_new(opened, settings)?;
+            }
+        } else if settings.dialect.has_header {
+            let first = self.replaced_header.get_or_insert_with(|| (opened.header.raw.clone(), name));
+            if first.0 != opened.header.raw {
+                bail!(
+                    "{name} has a different header than {}, and `columns` replaces the names of both: read files with \
+                     other columns with a separate source",
+                    first.1
+                );
+            }
+        }
+        Ok(())
+    }
+
+    /// How many columns the rows of a file have in a table: those that are known by then.
+    fn n_columns_of(&mut self, index: usize, names: &[String]) -> usize {
+        let columns = self.columns.as_ref();
+        match self.files[index].n_columns {
+            0 if self.settings.adds_columns => {
+                let n_of_file = columns.map_or(0, |columns| columns.n_up_to(names));
+                self.n_known_columns = self.n_known_columns.max(n_of_file);
+                self.n_known_columns
+            }
+            0 => columns.map_or(0, Columns::len),
+            n_columns => n_columns,
+        }
+    }
+}
+
+/// Goes to the position at which a file was left, and says whether its last row has been continued since; `None` if the
+/// file may still be incomplete, or was rotated. Fails if it is another file, or was changed.
+fn resume_at_cursor(
+    mut opened: FileWithHeader,
+    cursor: &Cursor,
+    name: Name,
+    settings: &Settings,
+) -> Result<Option<(FileWithHeader, bool)>> {
+    match opened.input.seek_to(cursor)? {
+        None => Ok(Some((opened, false))),
+        Some(Changed::LastRow) if settings.follow && cursor.open_row.is_some() => {
+            Ok(open_at_last_row(cursor, name, settings)?.map(|again| (again, true)))
+        }
+        // It was rotated since it was found.
+        Some(_) if settings.follow && !is_surely_in_place(cursor, settings) => Ok(None),
+        Some(what) => {
+            let n_lines = cursor.lines;
+            let follow = advice_to_follow(settings);
+            bail!(
+                "{name} has changed since it was read up to line {n_lines}: {what}. Restore the old file, or \
+                 {REPLACED}{follow}"
+            );
+        }
     }
 }
 
