@@ -58,6 +58,19 @@ static PATTERNS: LazyLock<Vec<(String, ValueType)>> = LazyLock::new(|| {
     .collect()
 });
 
+/// The pattern of a date with a time of day in a usual form of ISO 8601.
+pub(super) fn with_time_of_day(text: &[u8]) -> Option<String> {
+    const TIMES: [&str; 7] =
+        ["%H:%M:%S", "%H:%M", "%H:%M:%S%.f", "%H:%M:%SZ", "%H:%M:%S%.fZ", "%H:%M:%S%z", "%H:%M:%S%.f%z"];
+    let patterns =
+        TIMES.iter().flat_map(|time| [' ', 'T'].map(|separator| format!("%Y-%m-%d{separator}{time}")));
+    patterns.into_iter().find(|pattern| {
+        let read = ReadTime::try_from(pattern.clone()).ok();
+        let read = read.map(|read| ValueType::new(TypeName::Date, Some(read), None));
+        read.is_some_and(|read| read.write_cell(text, &mut Vec::new()).is_ok())
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

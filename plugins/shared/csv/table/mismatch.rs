@@ -2,7 +2,7 @@
 
 use runner_core::{Column, ColumnType};
 
-use super::date_pattern::likely_pattern;
+use super::date_pattern::{likely_pattern, with_time_of_day};
 use super::layout::RowLayout;
 use crate::shared::csv::dialect::{CellTexts, Dialect};
 use crate::shared::csv::header::encoding_advice;
@@ -11,7 +11,7 @@ use crate::shared::csv::sample::{OptionHints, comment_mark};
 use crate::shared::csv::types::{
     DeclaredColumn, Number, converted, narrowest, stands_for_null, toml_string, type_name, without_blanks,
 };
-use crate::shared::values::{ReadTime, TypeName, ValueType};
+use crate::shared::values::{TypeName, ValueType};
 
 impl RowLayout {
     /// The row has another number of cells than its file has columns.
@@ -237,19 +237,6 @@ fn wider_type(
         converted(text, name.column_type(), Some(&value_type), dialect.numbers, &mut scratch).is_some()
     };
     candidates.iter().find(takes).copied().unwrap_or(TypeName::String)
-}
-
-/// The pattern of a date with a time of day in a usual form of ISO 8601.
-fn with_time_of_day(text: &[u8]) -> Option<String> {
-    const TIMES: [&str; 7] =
-        ["%H:%M:%S", "%H:%M", "%H:%M:%S%.f", "%H:%M:%SZ", "%H:%M:%S%.fZ", "%H:%M:%S%z", "%H:%M:%S%.f%z"];
-    let patterns =
-        TIMES.iter().flat_map(|time| [' ', 'T'].map(|separator| format!("%Y-%m-%d{separator}{time}")));
-    patterns.into_iter().find(|pattern| {
-        let read = ReadTime::try_from(pattern.clone()).ok();
-        let read = read.map(|read| ValueType::new(TypeName::Date, Some(read), None));
-        read.is_some_and(|read| read.write_cell(text, &mut Vec::new()).is_ok())
-    })
 }
 
 /// Whether a cell in single quotes was divided: one cell begins with such a quote, and a later one ends with it.
