@@ -15,7 +15,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use number::has_point;
-pub(crate) use pattern::parse_items;
+pub(crate) use pattern::Pattern;
 pub(crate) use time_format::{ReadTime, WriteTime};
 
 /// The name of a type in a pipeline file.

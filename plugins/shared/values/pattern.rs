@@ -1,10 +1,10 @@
 //! strftime patterns.
 
-use std::fmt::Write as _;
+use std::fmt::{Display, Write as _};
 use std::sync::Arc;
 
 use chrono::format::{Fixed, Item, Numeric, Pad, Parsed, StrftimeItems, parse_and_remainder};
-use chrono::{Datelike as _, NaiveDateTime, NaiveTime, TimeZone as _, Utc};
+use chrono::{DateTime, Datelike as _, NaiveDateTime, NaiveTime, TimeZone as _, Utc};
 
 use super::time::Time;
 
@@ -12,14 +12,14 @@ use super::time::Time;
 const FIRST_YEAR: i32 = 1000;
 
 /// A strftime pattern, compiled once.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Pattern {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Pattern {
     pub(super) text: Box<str>,
     items: Arc<[Item<'static>]>,
 }
 
 impl Pattern {
-    pub(super) fn new(text: &str) -> Result<Self, String> {
+    pub(crate) fn new(text: &str) -> Result<Self, String> {
         let items = StrftimeItems::new(text).parse_to_owned().map_err(|_| {
             format!("`{text}` is not a valid strftime pattern; one for 31/01/2024 is \"%d/%m/%Y\"")
         })?;
@@ -72,7 +72,8 @@ impl Pattern {
         }
     }
 
-    fn parsed(&self, text: &str) -> Option<Parsed> {
+    /// The parts of a date or a time that a text has.
+    pub(crate) fn parsed(&self, text: &str) -> Option<Parsed> {
         parse_items(text, &self.items)
     }
 
@@ -94,10 +95,15 @@ impl Pattern {
         (local.year() >= FIRST_YEAR).then(|| Time::new(local, offset))
     }
 
+    /// A time in UTC as text, which fails if the pattern cannot write it.
+    pub(crate) fn format(&self, utc: DateTime<Utc>) -> impl Display {
+        utc.format_with_items(self.items.iter())
+    }
+
     /// Appends a time; `None` if the pattern cannot write it.
     pub(super) fn write(&self, utc: NaiveDateTime, out: &mut Vec<u8>) -> Option<()> {
         let mut text = String::new();
-        write!(text, "{}", utc.and_utc().format_with_items(self.items.iter())).ok()?;
+        write!(text, "{}", self.format(utc.and_utc())).ok()?;
         out.extend_from_slice(text.as_bytes());
         Some(())
     }
@@ -105,7 +111,7 @@ impl Pattern {
 
 /// Reads all of a text. Numbers that nothing separates, as in `%Y%m%d`, have all their digits, and an offset is less than
 /// a day.
-pub(crate) fn parse_items(text: &str, items: &[Item<'_>]) -> Option<Parsed> {
+fn parse_items(text: &str, items: &[Item<'_>]) -> Option<Parsed> {
     let (mut parsed, mut rest) = (Parsed::new(), text);
     for (index, item) in items.iter().enumerate() {
         let behind = parse_and_remainder(&mut parsed, rest, std::iter::once(item)).ok()?;

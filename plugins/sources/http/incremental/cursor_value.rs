@@ -198,7 +198,7 @@ impl CursorValue {
     pub(crate) fn minus_time(&self, span: Duration) -> Option<Self> {
         let nanos = span.as_nanos() as Nanos;
         if let Some((time, pattern)) = self.date_of_digits() {
-            let less = TimeFormat::Strftime(pattern.to_owned()).write(time - nanos);
+            let less = TimeFormat::try_from(pattern.to_owned()).ok()?.write(time - nanos);
             return Self::new(&less, self.is_string, None);
         }
         let order = match self.order {

@@ -1,23 +1,22 @@
 //! How points in time are written in requests.
 
 use chrono::NaiveTime;
-use chrono::format::{Item, StrftimeItems};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::cursor_value::{Nanos, SECOND, date_time, nanos};
 use super::date_text;
-use crate::shared::values::parse_items;
+use crate::shared::values::Pattern;
 
 /// `"epoch"`, `"epoch_ms"`, `"rfc3339"`, or a strftime pattern.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(try_from = "String")]
-#[schemars(inline, extend("type" = "string", "examples" = ["epoch", "epoch_ms", "rfc3339", "%Y-%m-%d"]))]
+#[schemars(with = "String", inline, extend("examples" = ["epoch", "epoch_ms", "rfc3339", "%Y-%m-%d"]))]
 pub(crate) enum TimeFormat {
     Epoch,
     EpochMs,
     Rfc3339,
-    Strftime(String),
+    Strftime(Pattern),
 }
 
 impl TryFrom<String> for TimeFormat {
@@ -28,13 +27,12 @@ impl TryFrom<String> for TimeFormat {
             "epoch" | "%s" => Ok(TimeFormat::Epoch),
             "epoch_ms" => Ok(TimeFormat::EpochMs),
             "rfc3339" => Ok(TimeFormat::Rfc3339),
-            _ if !text.contains('%') || StrftimeItems::new(&text).any(|item| item == Item::Error) => {
-                Err(format!(
+            _ => Pattern::new(&text).map(TimeFormat::Strftime).map_err(|_| {
+                format!(
                     "`{text}` is not a time format: use \"epoch\", \"epoch_ms\", \"rfc3339\" or a strftime \
                      pattern such as \"%Y-%m-%d\""
-                ))
-            }
-            _ => Ok(TimeFormat::Strftime(text)),
+                )
+            }),
         }
     }
 }
@@ -43,10 +41,10 @@ impl TimeFormat {
     /// The form of a written point in time; `None` if it is none.
     pub(crate) fn of(text: &str) -> Option<Self> {
         if let Some(pattern) = date_text::pattern(text) {
-            return Some(TimeFormat::Strftime(pattern));
+            return TimeFormat::try_from(pattern).ok();
         }
         if let Some((_, pattern)) = text.parse().ok().and_then(date_text::of_digits) {
-            return Some(TimeFormat::Strftime(pattern.to_owned()));
+            return TimeFormat::try_from(pattern.to_owned()).ok();
         }
         let number: f64 = text.parse().ok().filter(|number: &f64| number.is_finite())?;
         Some(if number.abs() < 1e11 { TimeFormat::Epoch } else { TimeFormat::EpochMs })
@@ -62,7 +60,9 @@ impl TimeFormat {
             TimeFormat::EpochMs => time.div_euclid(1_000_000).to_string(),
             TimeFormat::Rfc3339 if time % 1_000_000_000 == 0 => written("%Y-%m-%dT%H:%M:%SZ"),
             TimeFormat::Rfc3339 => written("%Y-%m-%dT%H:%M:%S%.3fZ"),
-            TimeFormat::Strftime(pattern) => written(pattern),
+            TimeFormat::Strftime(pattern) => {
+                date_time(time).map_or_else(|| time.to_string(), |time| pattern.format(time).to_string())
+            }
         }
     }
 
@@ -70,8 +70,7 @@ impl TimeFormat {
     /// a month, Monday of a week, 0 o'clock.
     pub(crate) fn read(&self, text: &str) -> Option<Nanos> {
         let TimeFormat::Strftime(pattern) = self else { return None };
-        let items: Vec<Item<'_>> = StrftimeItems::new(pattern).collect();
-        let mut parsed = parse_items(text, &items)?;
+        let mut parsed = pattern.parsed(text)?;
         if parsed.timestamp().is_some() {
             return Some(nanos(parsed.to_naive_datetime_with_offset(0).ok()?));
         }

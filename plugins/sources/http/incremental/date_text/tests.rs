@@ -3,6 +3,10 @@
 use super::super::time_format::TimeFormat;
 use super::*;
 
+fn format(pattern: String) -> TimeFormat {
+    TimeFormat::try_from(pattern).unwrap()
+}
+
 #[test]
 fn text_that_is_read_is_written_in_its_form() {
     for text in [
@@ -37,7 +41,7 @@ fn text_that_is_read_is_written_in_its_form() {
         "02 Jan 2024 10:04 UTC",
     ] {
         let time = read(text).unwrap_or_else(|| panic!("{text} is not read"));
-        assert_eq!(TimeFormat::Strftime(pattern(text).unwrap()).write(time), text);
+        assert_eq!(format(pattern(text).unwrap()).write(time), text);
     }
     // A zone other than UTC is written as UTC.
     for (text, same) in [
@@ -57,10 +61,10 @@ fn text_that_is_read_is_written_in_its_form() {
         ("Tue, 02 Jan 2024 05:04:05 EST", "Tue, 02 Jan 2024 10:04:05 +0000"),
     ] {
         let time = read(text).unwrap_or_else(|| panic!("{text} is not read"));
-        assert_eq!(TimeFormat::Strftime(pattern(text).unwrap()).write(time), same, "{text}");
+        assert_eq!(format(pattern(text).unwrap()).write(time), same, "{text}");
     }
     // The day of the week is not checked, and a zone is written as UTC in its form.
-    let written = |text: &str| TimeFormat::Strftime(pattern(text).unwrap()).write(read(text).unwrap());
+    let written = |text: &str| format(pattern(text).unwrap()).write(read(text).unwrap());
     assert_eq!(written("Mon, 31 Jan 2024 18:00:00 +0200"), "Wed, 31 Jan 2024 16:00:00 +0000");
     assert_eq!(written("2024-01-01T00:00:00+02:00"), "2023-12-31T22:00:00+00:00");
     assert_eq!(written("2024-01-01T00:00:00.0000000"), "2024-01-01T00:00:00.000000");
@@ -112,7 +116,7 @@ fn text_that_is_not_a_date_is_not_read() {
 fn number_in_the_form_of_a_date_is_one() {
     for number in [20_240_105, 19_000_101, 202_401_051_030, 20_240_105_103_059] {
         let (time, pattern) = of_digits(number).unwrap();
-        assert_eq!(TimeFormat::Strftime(pattern.into()).write(time), number.to_string());
+        assert_eq!(format(pattern.into()).write(time), number.to_string());
     }
     for number in
         [0, -20_240_105, 20_240_132, 20_241_301, 18_991_231, 2024, 202_401, 2_024_010_510, 1_704_153_600]
