@@ -5,9 +5,10 @@ pub(crate) mod aws;
 pub(crate) mod certificate;
 pub(crate) mod compression;
 pub(crate) mod csv;
-pub(crate) mod file_kind;
 pub(crate) mod file_loop;
+pub(crate) mod file_part;
 pub(crate) mod fixed_text;
+pub(crate) mod formats;
 pub(crate) mod gzip;
 pub(crate) mod json_paths;
 pub(crate) mod json_text;
@@ -18,10 +19,8 @@ pub(crate) mod record_field;
 #[cfg(test)]
 pub(crate) mod test_rows;
 pub(crate) mod text;
-pub(crate) mod text_kind;
 pub(crate) mod values;
 pub(crate) mod vrl;
-pub(crate) mod window;
 
 /// For the `default` of serde, which takes a function.
 pub(crate) fn default_true() -> bool {

@@ -9,7 +9,7 @@ use runner_core::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::shared::vrl::{Input, Made, Program, ProgramText, on_large_stack};
+use crate::shared::vrl::{Input, Program, ProgramResult, ProgramText, on_large_stack};
 
 runner_core::register! {
     Plugin::transform::<RemapConfig>("remap").example(
@@ -109,12 +109,12 @@ impl Remap {
             BodyIs::Text => Input::Text(record.to_bytes().unwrap_or_default()),
         };
         match self.program.run(&input, &self.program.metadata(record)) {
-            Ok(Made::Nothing) => Mapped::Filter,
-            Ok(Made::One(json)) => {
+            Ok(ProgramResult::Nothing) => Mapped::Filter,
+            Ok(ProgramResult::One(json)) => {
                 record.body = Body::Bytes(json);
                 Mapped::Keep
             }
-            Ok(Made::Many(parts)) => {
+            Ok(ProgramResult::Many(parts)) => {
                 record.body = Body::Tombstone;
                 let part = |json| {
                     let mut part = record.clone();

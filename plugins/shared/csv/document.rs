@@ -1,9 +1,9 @@
 //! Reads a whole CSV text, such as the response of an API, in parts.
 //!
-//! `known_columns` has what earlier texts have told about the columns. `fractions` reads rows that do not match it.
+//! `saved_columns` has what earlier texts have told about the columns. `fractions` reads rows that do not match it.
 
 mod fractions;
-mod known_columns;
+mod saved_columns;
 
 use std::collections::VecDeque;
 use std::io;
@@ -15,16 +15,16 @@ use bytes::Bytes;
 use runner_core::{Name, Row};
 
 use self::fractions::Fractions;
-use self::known_columns::ColumnHistory;
-pub(crate) use self::known_columns::{KnownColumns, OtherColumns};
+use self::saved_columns::ColumnHistory;
+pub(crate) use self::saved_columns::{OtherColumns, SavedColumns};
 use crate::shared::csv::dialect::{CellTexts, Dialect};
+use crate::shared::csv::first_rows::{Inference, SAMPLE, wider_rows};
 use crate::shared::csv::header::{
     BYTE_ORDER_MARK, END_OF_TEXT, Header, check_sep_line, column_names, is_underline_of, sep_line_delimiter,
 };
 use crate::shared::csv::rows::{QuoteError, RowError, RowLocation, Rows, ScannedRow, first_line_end};
-use crate::shared::csv::sample::{Inference, SAMPLE, wider_rows};
 use crate::shared::csv::table::{RowLayout, TableBuilder};
-use crate::shared::window::Window;
+use crate::shared::file_part::FilePart;
 
 /// How many rows, and how many bytes of them, are read at once.
 const CHUNK_ROWS: usize = 1024;
@@ -56,7 +56,7 @@ impl Default for DocumentReader {
 #[derive(Debug)]
 pub(crate) struct Document {
     /// What was not read, and the physical line that it begins on.
-    rest: Window,
+    rest: FilePart,
     line: u64,
     source: Name,
     layout: Arc<RowLayout>,
@@ -97,7 +97,7 @@ impl DocumentReader {
     }
 
     /// Goes on with the columns of an earlier run, unless the options of rows have changed since.
-    pub(crate) fn resume(&mut self, columns: &KnownColumns) {
+    pub(crate) fn resume(&mut self, columns: &SavedColumns) {
         self.columns.resume(columns);
     }
 
@@ -107,7 +107,7 @@ impl DocumentReader {
     }
 
     /// What is known about the columns, if it has changed since the last call.
-    pub(crate) fn take_changed_columns(&mut self) -> Option<KnownColumns> {
+    pub(crate) fn take_changed_columns(&mut self) -> Option<SavedColumns> {
         self.columns.take_changed()
     }
 
@@ -119,7 +119,7 @@ impl DocumentReader {
     /// Reads the header of a text from `source`, and counts its rows.
     ///
     /// A text without a header is an error, and so are other columns than those of the text before in one walk.
-    pub(crate) fn open(&mut self, mut text: Window, source: Name) -> Result<Document> {
+    pub(crate) fn open(&mut self, mut text: FilePart, source: Name) -> Result<Document> {
         let dialect = Arc::clone(&self.dialect);
         text.fill(self.front)?;
         text.without_last(END_OF_TEXT)?;
@@ -340,7 +340,7 @@ fn in_table(dialect: &Dialect, error: Error) -> Error {
 }
 
 /// How many lines come before the header: those of `skip_lines`, or one that names the delimiter.
-fn n_skipped_lines(text: &Window, dialect: &Dialect, source: Name) -> Result<u64> {
+fn n_skipped_lines(text: &FilePart, dialect: &Dialect, source: Name) -> Result<u64> {
     let text = without_mark(text);
     let named = sep_line_delimiter(text).filter(|_| dialect.skip_lines == 0);
     let Some(named) = named else { return Ok(dialect.skip_lines) };
@@ -350,12 +350,12 @@ fn n_skipped_lines(text: &Window, dialect: &Dialect, source: Name) -> Result<u64
 }
 
 /// The rows of the front of a text, whose first one is the header if there is one.
-fn front_rows<'a>(text: &'a Window, dialect: &'a Dialect, n_skipped: u64) -> Rows<'a> {
+fn front_rows<'a>(text: &'a FilePart, dialect: &'a Dialect, n_skipped: u64) -> Rows<'a> {
     let (front, line) = after_skipped_lines(without_mark(text), n_skipped);
     Rows::of_part(front, &dialect.grammar, line, text.is_last())
 }
 
-fn without_mark(text: &Window) -> &[u8] {
+fn without_mark(text: &FilePart) -> &[u8] {
     text.bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&text.bytes)
 }
 

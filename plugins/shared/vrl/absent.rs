@@ -5,7 +5,7 @@ use std::convert::Infallible;
 use runner_core::{BuildContext, OptionError, Record, Result};
 use serde_json::Value;
 
-use super::{Input, Made, ProgramText};
+use super::{Input, ProgramResult, ProgramText};
 
 const MISSING: &str = "this runner was built without the feature `remap`, which VRL needs: \
                        build it with that feature, which is on by default";
@@ -33,7 +33,7 @@ impl Program {
         Err(OptionError::new(&*text.option, MISSING))
     }
 
-    pub(crate) fn run(&self, _: &Input<'_>, _: &Metadata) -> Result<Made> {
+    pub(crate) fn run(&self, _: &Input<'_>, _: &Metadata) -> Result<ProgramResult> {
         match self.0 {}
     }
 

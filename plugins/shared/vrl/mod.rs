@@ -35,7 +35,7 @@ pub(crate) enum Input<'a> {
 
 /// What a program makes of a record.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Made {
+pub(crate) enum ProgramResult {
     /// Nothing: the program has called `abort`, or has left null.
     Nothing,
     /// One value, as JSON.

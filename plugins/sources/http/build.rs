@@ -10,7 +10,6 @@ use runner_core::{BuildContext, ByteSize, Name, OptionError, OptionErrors, Resul
 use xxhash_rust::xxh3::Xxh3;
 
 use super::HttpConfig;
-use super::answer::{BodyOptions, Codec, MAX_IN_MEMORY, RecordLayout, Responses};
 use super::client::{
     Client, Credentials, RateLimiter, Redactor, identity, password, with_variables, without_query,
 };
@@ -21,6 +20,7 @@ use super::records::{Add, Remap};
 use super::request::{
     RequestParts, RequestTemplate, Template, header_value, placeholder_warnings, request_template,
 };
+use super::responses::{BodyOptions, Codec, MAX_IN_MEMORY, RecordLayout, Responses};
 use super::source::{HttpSource, Settings};
 use crate::shared::csv::{Dialect, DocumentReader, TextEncoding};
 

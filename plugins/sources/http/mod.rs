@@ -5,17 +5,16 @@
 //! 1. `source` begins a poll at its interval, and walks the pages of one element after another.
 //! 2. `elements` lists what `for_each` names.
 //! 3. `request` fills in the variables of the request, and `client` sends it with credentials and within limits.
-//! 4. `answer` reads the response and finds the items in it, with the places and checks of `json`.
+//! 4. `responses` reads the response and finds the items in it, with the places and checks of `json`.
 //! 5. `pages` detects pages that repeat, and finds the request for the next page.
 //! 6. `records` makes records of the items, and emits those that are new by the rules of `incremental`.
 //! 7. `source` gives each record the position after it.
 //!
 //! `HttpSource`, the state of a source, is in `source`; each folder adds the methods of its step. Apart from these methods
 //! and small types such as `Element` and `Page`, dependencies point in one direction: from `source` to `elements`, `pages` and
-//! `records`, from these to `client`, from there to `request` and `answer`, and from all to `json`. `incremental` uses `json`
+//! `records`, from these to `client`, from there to `request` and `responses`, and from all to `json`. `incremental` uses `json`
 //! alone.
 
-mod answer;
 mod build;
 mod client;
 mod elements;
@@ -25,6 +24,7 @@ mod json;
 mod pages;
 mod records;
 mod request;
+mod responses;
 mod source;
 #[cfg(test)]
 mod tests;
@@ -36,7 +36,6 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use self::answer::{Codec, Responses};
 use self::client::{Auth, Method, RateLimit, Redirects, TlsOptions};
 use self::elements::ForEach;
 use self::incremental::{Incremental, Unchanged};
@@ -44,6 +43,7 @@ use self::json::Pointer;
 use self::pages::Pagination;
 use self::records::RemapConfig;
 use self::request::QueryValues;
+use self::responses::{Codec, Responses};
 use crate::shared::csv::{DialectOptions, TextEncoding};
 
 runner_core::register! {

@@ -63,7 +63,7 @@ fn rows_of_many_chunks_keep_their_order_and_their_lines() {
     }
     let mut file = tempfile::tempfile().unwrap();
     file.write_all(text.as_bytes()).unwrap();
-    let in_file = Window::of_file(file.into(), 0, text.len() as u64, 1_000);
+    let in_file = FilePart::of_file(file.into(), 0, text.len() as u64, 1_000);
     for (text, is_whole) in [(Bytes::from(text).into(), true), (in_file, false)] {
         let mut rows = DocumentReader::default().open(text, Name::new("http://api")).unwrap();
         assert_eq!(rows.len(), 5_000);
@@ -90,10 +90,10 @@ fn text_in_parts_gives_what_it_gives_as_a_whole() {
     for text in
         [quoted, "\n\na longer header,b\np,q\n", "a,b\rp,x\rq,y\r", "a\np", "a,b\np,q\nr", "a\n", "a\n\n\n"]
     {
-        let seen = |window: Window, is_small: bool| {
+        let seen = |file_part: FilePart, is_small: bool| {
             let mut reader =
                 DocumentReader { front: if is_small { 8 } else { FRONT }, ..DocumentReader::default() };
-            let document = reader.open(window, Name::new("a")).unwrap();
+            let document = reader.open(file_part, Name::new("a")).unwrap();
             let counted = (document.len(), document.is_truncated());
             let rows: Vec<String> = all(document)
                 .into_iter()
@@ -109,9 +109,9 @@ fn text_in_parts_gives_what_it_gives_as_a_whole() {
         for chunk in 1..20 {
             let mut file = tempfile::tempfile().unwrap();
             file.write_all(text.as_bytes()).unwrap();
-            let window = Window::of_file(file.into(), 0, text.len() as u64, chunk);
+            let file_part = FilePart::of_file(file.into(), 0, text.len() as u64, chunk);
             // The types are inferred from fewer rows, or none; all are texts.
-            assert_eq!(seen(window, true), whole, "{chunk} {text:?}");
+            assert_eq!(seen(file_part, true), whole, "{chunk} {text:?}");
         }
     }
 }

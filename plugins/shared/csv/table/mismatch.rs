@@ -5,9 +5,9 @@ use runner_core::{Column, ColumnType};
 use super::date_pattern::{likely_pattern, with_time_of_day};
 use super::layout::RowLayout;
 use crate::shared::csv::dialect::{CellTexts, Dialect};
+use crate::shared::csv::first_rows::{OptionHints, comment_mark};
 use crate::shared::csv::header::encoding_advice;
 use crate::shared::csv::rows::{Grammar, RowError};
-use crate::shared::csv::sample::{OptionHints, comment_mark};
 use crate::shared::csv::types::{
     DeclaredColumn, Number, converted, narrowest, stands_for_null, toml_string, type_name, without_blanks,
 };

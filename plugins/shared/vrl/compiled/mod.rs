@@ -16,7 +16,7 @@ mod target;
 mod tests;
 mod value;
 
-use super::{Input, Made, ProgramText};
+use super::{Input, ProgramResult, ProgramText};
 
 pub(crate) use limits::on_large_stack;
 pub(crate) use metadata::Metadata;

@@ -12,7 +12,7 @@ use vrl::value::{Secrets, Value};
 use super::compile::{self, Compiled, Purpose};
 use super::limits::{Limits, on_large_stack};
 use super::target::{RecordTarget, Replaced};
-use super::{Input, Made, Metadata, ProgramText, metadata, reason, value};
+use super::{Input, Metadata, ProgramResult, ProgramText, metadata, reason, value};
 use crate::shared::quiet_panic::catch_quietly;
 
 /// The outcome of a run of a program.
@@ -81,7 +81,7 @@ impl Program {
     }
 
     /// What the program makes of a value. The error does not contain parts of it.
-    pub(crate) fn run(&self, input: &Input<'_>, metadata: &Metadata) -> Result<Made> {
+    pub(crate) fn run(&self, input: &Input<'_>, metadata: &Metadata) -> Result<ProgramResult> {
         on_large_stack(|| self.make(input, metadata))
     }
 
@@ -98,7 +98,7 @@ impl Program {
         })
     }
 
-    fn make(&self, input: &Input<'_>, metadata: &Metadata) -> Result<Made> {
+    fn make(&self, input: &Input<'_>, metadata: &Metadata) -> Result<ProgramResult> {
         let Outcome { result, value, replaced } = self.resolve(input, metadata)?;
         if let Some(Replaced { kind, path }) = replaced {
             bail!(
@@ -107,9 +107,9 @@ impl Program {
             );
         }
         match (result, value) {
-            (None, _) | (Some(_), Value::Null) => Ok(Made::Nothing),
-            (Some(_), Value::Array(items)) => value::all_to_json(&items).map(Made::Many),
-            (Some(_), one) => value::to_json(&one).map(Made::One),
+            (None, _) | (Some(_), Value::Null) => Ok(ProgramResult::Nothing),
+            (Some(_), Value::Array(items)) => value::all_to_json(&items).map(ProgramResult::Many),
+            (Some(_), one) => value::to_json(&one).map(ProgramResult::One),
         }
     }
 

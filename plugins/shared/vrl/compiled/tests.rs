@@ -4,19 +4,19 @@ use bytes::Bytes;
 use runner_core::testing::{context, record};
 use runner_core::{Header, Headers, Result, TextError};
 
-use super::{Input, Made, Metadata, Program, ProgramText};
+use super::{Input, Metadata, Program, ProgramResult, ProgramText};
 
 fn program(text: &str) -> Program {
     Program::compile(&ProgramText::inline("source", text).unwrap(), None, &context()).unwrap()
 }
 
-fn run(text: &str, json: &'static str) -> Result<Made> {
+fn run(text: &str, json: &'static str) -> Result<ProgramResult> {
     program(text).run(&Input::Json(json.as_bytes()), &Metadata::default())
 }
 
 fn one(text: &str, json: &'static str) -> String {
     match run(text, json).unwrap() {
-        Made::One(json) => String::from_utf8(json.to_vec()).unwrap(),
+        ProgramResult::One(json) => String::from_utf8(json.to_vec()).unwrap(),
         other => panic!("{other:?}"),
     }
 }
@@ -39,10 +39,10 @@ fn program_changes_a_record_and_sorts_its_keys() {
 #[test]
 fn array_makes_many_and_abort_and_null_make_nothing() {
     let parts = run(". = [1, {\"a\": null}]", "{}").unwrap();
-    assert_eq!(parts, Made::Many(vec!["1".into(), r#"{"a":null}"#.into()]));
-    assert_eq!(run(". = []", "{}").unwrap(), Made::Many(Vec::new()));
-    assert_eq!(run("abort", "{}").unwrap(), Made::Nothing);
-    assert_eq!(run(". = null", "{}").unwrap(), Made::Nothing);
+    assert_eq!(parts, ProgramResult::Many(vec!["1".into(), r#"{"a":null}"#.into()]));
+    assert_eq!(run(". = []", "{}").unwrap(), ProgramResult::Many(Vec::new()));
+    assert_eq!(run("abort", "{}").unwrap(), ProgramResult::Nothing);
+    assert_eq!(run(". = null", "{}").unwrap(), ProgramResult::Nothing);
 }
 
 #[test]
@@ -55,7 +55,7 @@ fn input_of_any_type_is_a_value() {
 fn metadata_can_be_read_and_not_written() {
     let metadata = Metadata::new([("symbol", "NYA".into())]);
     let made = program(".Index = %symbol").run(&Input::Json(b"{}"), &metadata).unwrap();
-    assert_eq!(made, Made::One(r#"{"Index":"NYA"}"#.into()));
+    assert_eq!(made, ProgramResult::One(r#"{"Index":"NYA"}"#.into()));
     assert!(compile_error("%symbol = 1").message.contains("read-only"), "{:?}", compile_error("%symbol = 1"));
 }
 
@@ -74,11 +74,11 @@ fn assignment_to_a_field_does_not_replace_a_record_that_is_not_an_object() {
     }
     let made =
         |text: &str, json: &str| program(text).run(&Input::Json(json.as_bytes()), &Metadata::default());
-    let one = |json: &str| Made::One(Bytes::from(json.to_owned()));
+    let one = |json: &str| ProgramResult::One(Bytes::from(json.to_owned()));
     assert_eq!(made(". = {\"value\": .}\n.src = 1", "5").unwrap(), one("{\"src\":1,\"value\":5}"));
     assert_eq!(made("if is_object(.) { .src = 1 }", "5").unwrap(), one("5"));
     assert_eq!(made(".src = 1", "null").unwrap(), one("{\"src\":1}"));
-    assert_eq!(made(".[0] = 9", "[1]").unwrap(), Made::Many(vec![Bytes::from_static(b"9")]));
+    assert_eq!(made(".[0] = 9", "[1]").unwrap(), ProgramResult::Many(vec![Bytes::from_static(b"9")]));
 }
 
 #[test]
@@ -154,7 +154,7 @@ fn record_of_kafka_has_its_origin_key_time_and_headers_as_metadata() {
     let made = |text: &str| {
         let program = program(text);
         match program.run(&Input::Body(&record.body), &program.metadata(&record)).unwrap() {
-            Made::One(json) => String::from_utf8(json.to_vec()).unwrap(),
+            ProgramResult::One(json) => String::from_utf8(json.to_vec()).unwrap(),
             other => panic!("{other:?}"),
         }
     };
@@ -204,8 +204,8 @@ fn timezone_is_used_for_times_without_a_zone() {
         let program = Program::compile(&text, timezone, &context()).unwrap();
         program.run(&Input::Json(br#""2024-07-01 12:00""#), &Metadata::default()).unwrap()
     };
-    assert_eq!(made(None), Made::One(r#""2024-07-01T12:00:00Z""#.into()));
-    assert_eq!(made(Some("Europe/Berlin")), Made::One(r#""2024-07-01T10:00:00Z""#.into()));
+    assert_eq!(made(None), ProgramResult::One(r#""2024-07-01T12:00:00Z""#.into()));
+    assert_eq!(made(Some("Europe/Berlin")), ProgramResult::One(r#""2024-07-01T10:00:00Z""#.into()));
     assert!(Program::compile(&text, Some("Mars"), &context()).is_err());
 }
 
@@ -224,7 +224,7 @@ fn list_grows_in_place_as_if_it_were_assigned() {
     let made = run(text, "[5,null,6]").unwrap();
     let rows = r#"{"before":0,"i":0,"n":5},{"before":1,"i":2,"n":6}"#;
     let expected = [format!("[{rows},1]"), "3".into(), format!("[{rows},1,2]")];
-    assert_eq!(made, Made::Many(expected.map(Bytes::from).into()));
+    assert_eq!(made, ProgramResult::Many(expected.map(Bytes::from).into()));
 }
 
 #[test]
@@ -233,7 +233,7 @@ fn long_list_takes_linear_time() {
     let text =
         "rows = []\nfor_each(array!(.)) -> |i, n| { rows = push(rows, {\"i\": i, \"n\": n}) }\n. = rows";
     let started = std::time::Instant::now();
-    assert!(matches!(run(text, numbers).unwrap(), Made::Many(parts) if parts.len() == 20_000));
+    assert!(matches!(run(text, numbers).unwrap(), ProgramResult::Many(parts) if parts.len() == 20_000));
     // Copies of the list for each item would take minutes.
     assert!(started.elapsed() < std::time::Duration::from_secs(20), "{:?}", started.elapsed());
 }

@@ -1,11 +1,11 @@
 //! One open file, seen through a window that moves over its text.
 //!
-//! `text` opens the file and turns it into UTF-8; `other_formats` and `wrong_encoding` say why it cannot. `stdin` is
+//! `text` opens the file and turns it into UTF-8; `format_advice` and `wrong_encoding` say why it cannot. `stdin` is
 //! standard input. `resume` moves the window to the position of an earlier run. `change_detector` compares the file with what
 //! it was before each read.
 
 mod change_detector;
-mod other_formats;
+mod format_advice;
 mod resume;
 mod stdin;
 mod text;

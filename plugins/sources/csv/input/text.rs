@@ -8,12 +8,12 @@ use encoding_rs::Encoding;
 use runner_core::Name;
 
 use super::super::settings::Settings;
-use super::other_formats::{MIN_START, other_compression, other_format, other_text};
+use super::format_advice::{MIN_START, other_compression, other_format, other_text};
 use super::stdin;
 use super::wrong_encoding::wrong_encoding;
 use crate::shared::compression::Compression;
 use crate::shared::csv::Transcoder;
-use crate::shared::file_kind::FileKind;
+use crate::shared::formats::binary::FileKind;
 
 /// The text of a file in UTF-8.
 pub(crate) enum Text {

@@ -10,8 +10,8 @@ use reqwest::{Method, StatusCode, Url};
 use runner_core::{Failure, HumanDuration};
 use rustls::{AlertDescription, CertificateError, Error as TlsError, InvalidMessage};
 
-use super::super::answer::{ResponseSummary, is_about_limit, is_limit_reached};
 use super::super::error::{HttpError, without_url};
+use super::super::responses::{ResponseSummary, is_about_limit, is_limit_reached};
 use super::retry_after;
 use super::send::{COOKIE_ADVICE, Client};
 use crate::shared::certificate::{AUTHORITY_AS_SERVER, OLD_VERSION, REPLACE_OLD_VERSION};

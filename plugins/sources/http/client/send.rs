@@ -12,9 +12,9 @@ use reqwest::{Method, StatusCode, Url, Version};
 use runner_core::Result;
 use tracing::warn;
 
-use super::super::answer::{BodyOptions, BodyText, Response, Responses, Verdict, body};
 use super::super::error::HttpError;
 use super::super::request::{Outgoing, RequestParts, set_parameter};
+use super::super::responses::{BodyOptions, BodyText, Response, Responses, Verdict, body};
 use super::auth::{Credentials, Signer};
 use super::connect::connect;
 use super::rate_limit::RateLimiter;

@@ -12,10 +12,10 @@ use serde_json::{Map, Value};
 use url::form_urlencoded::Serializer;
 use xxhash_rust::xxh3::xxh3_128;
 
-use super::super::answer::Codec;
 use super::super::json::{Field, Members, Pointer};
 use super::super::pages::Pagination;
 use super::super::request::TIME_VARIABLES;
+use super::super::responses::Codec;
 use crate::shared::csv::DocumentReader;
 
 /// A longer identity is saved as a hash.

@@ -9,10 +9,10 @@ use runner_core::Result;
 use tracing::warn;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::super::answer::{ApiMessage, Items, Response};
 use super::super::error::HttpError;
 use super::super::pages::{PageCount, PageHistory, PageRequest, Pagination, ReceivedPage, with_end_advice};
 use super::super::request::RequestParts;
+use super::super::responses::{BodyStatus, Items, Response};
 use super::super::source::{HttpSource, Warning};
 use super::for_each::{Element, ForEach, ListRequest, read_file};
 use super::identity::identify;
@@ -159,7 +159,7 @@ impl HttpSource {
         let null_is_empty = is_behind || self.has_succeeded;
         let items = Items::of_json(&response.body, &list.records, null_is_empty, response.title.clone());
         match self.message_of(response, &items, &list.records) {
-            Some(ApiMessage::Empty) => Ok(Items::none()),
+            Some(BodyStatus::Empty) => Ok(Items::none()),
             Some(message) => Err(self.message_error(response, message)),
             None => items.map_err(|unreadable| self.unreadable(response, unreadable)),
         }

@@ -25,11 +25,11 @@ pub(super) struct KnownRows {
     is_restarted: bool,
 }
 
-/// How often a row was delivered, in this walk and before, and how often it was met in a part of this walk.
+/// How often a row was delivered, in this walk and before, and how often it was seen in a part of this walk.
 #[derive(Debug, Default)]
 struct Count {
     n_delivered: u32,
-    n_met: u32,
+    n_seen: u32,
     part: u32,
 }
 
@@ -38,7 +38,7 @@ struct Count {
 #[derive(Clone, Copy, Debug, Default)]
 struct FirstOfPage {
     key: Option<u64>,
-    is_met: bool,
+    is_seen: bool,
 }
 
 /// Without `key`: which delivered rows of the walk are on the current page, so that a walk that continues there meets
@@ -72,7 +72,7 @@ impl KnownRows {
     /// Adds what the walk has delivered before a restart: keys and contents, and the keys of the rows on the page to
     /// continue with.
     pub(super) fn resume(&mut self, delivered: &[[u64; 2]], page: Option<RowHashes>, first: Option<u64>) {
-        self.first = FirstOfPage { key: first, is_met: false };
+        self.first = FirstOfPage { key: first, is_seen: false };
         let mut n_before_page = counts(delivered.iter().map(|[key, _]| *key));
         if self.has_key {
             // The walk has replaced what was known of these rows.
@@ -90,7 +90,7 @@ impl KnownRows {
         // hold known rows alone are not counted: the checkpoint does not have them.
         for [key, content] in delivered.iter().filter(|[key, _]| n_before_page[key] > 0) {
             if let Some(count) = self.rows.get_mut(&(*key, *content)) {
-                count.n_met = count.n_delivered.saturating_sub(n_on_page.get(key).copied().unwrap_or(0));
+                count.n_seen = count.n_delivered.saturating_sub(n_on_page.get(key).copied().unwrap_or(0));
             }
         }
         self.page = PageStart { n_before: Some(delivered.len()), done: page.into() };
@@ -128,15 +128,15 @@ impl KnownRows {
         }
         let count = self.rows.entry((key, content)).or_default();
         if count.part != self.part {
-            (count.part, count.n_met) = (self.part, 0);
+            (count.part, count.n_seen) = (self.part, 0);
         }
-        count.n_met += 1;
-        let is_new = if self.has_key { count.n_delivered == 0 } else { count.n_met > count.n_delivered };
+        count.n_seen += 1;
+        let is_new = if self.has_key { count.n_delivered == 0 } else { count.n_seen > count.n_delivered };
         count.n_delivered += u32::from(is_new);
         if is_new {
             self.first.key.get_or_insert(key);
         }
-        self.first.is_met |= self.first.key == Some(key);
+        self.first.is_seen |= self.first.key == Some(key);
         is_new
     }
 
@@ -147,7 +147,7 @@ impl KnownRows {
 
     /// Whether the page does not hold that row any more.
     pub(super) fn has_lost_first(&self) -> bool {
-        self.first.key.is_some() && !self.first.is_met
+        self.first.key.is_some() && !self.first.is_seen
     }
 
     /// Whether a row is known with this content.
@@ -155,16 +155,16 @@ impl KnownRows {
         self.rows.contains_key(&(key, content))
     }
 
-    /// Forgets the contents that the walk has replaced by others: those of the delivered keys that it has not met.
+    /// Forgets the contents that the walk has replaced by others: those of the delivered keys that it has not seen.
     pub(super) fn forget_replaced(&self, groups: &mut Groups, delivered: impl Iterator<Item = u64>) {
         if !self.has_key {
             return;
         }
         let delivered: HashSet<u64> = delivered.collect();
-        let is_met =
-            |row: &KnownRow| self.rows.get(&(row.key, row.content)).is_some_and(|count| count.n_met > 0);
+        let is_seen =
+            |row: &KnownRow| self.rows.get(&(row.key, row.content)).is_some_and(|count| count.n_seen > 0);
         for group in groups.by_name.values_mut() {
-            group.recent.retain(|row| !delivered.contains(&row.key) || is_met(row));
+            group.recent.retain(|row| !delivered.contains(&row.key) || is_seen(row));
         }
     }
 

@@ -4,7 +4,7 @@
 //! `cursor_value`, which `date_text` or a `time_format` takes for a point in time, or else by its `text_order`;
 //! `unsupported_date` refuses dates that neither reads. `groups` is the position that a walk leaves, which `group_rules`
 //! compares with the options; `known_rows` are the rows that a walk may meet again, `named_fields` whether rows have the
-//! fields of the options, `value_range` is what it has met, `snapshot` how far it is, and `time_window` a part of the time
+//! fields of the options, `value_range` is what it has read, `snapshot` how far it is, and `time_window` a part of the time
 //! for `step`. Without `incremental`, `unchanged` skips the rows that the walk before held. Both remember rows as
 //! `row_hashes`.
 

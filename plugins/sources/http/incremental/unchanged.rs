@@ -41,10 +41,10 @@ pub(crate) struct UnchangedFilter {
     is_partial: bool,
     /// Rows of the current page, or of a walk that begins again, that were read before.
     page_done: Counts,
-    /// The same rows at the beginning of the log from `done_from` on, which has those that were met since.
+    /// The same rows at the beginning of the log from `done_from` on, which has those that were seen since.
     done: Arc<[u64]>,
     done_from: usize,
-    /// Rows of the previous walk that have not been met in this one.
+    /// Rows of the previous walk that have not been seen in this one.
     remaining: Counts,
     /// Whether rows of the previous walk are skipped.
     skips: bool,
@@ -183,7 +183,7 @@ impl UnchangedFilter {
         !take_row(&mut self.page_done, row) && !take_row(&mut self.remaining, row)
     }
 
-    /// Whether the previous walk has delivered a row that this one has not met.
+    /// Whether the previous walk has delivered a row that this one has not seen.
     pub(crate) fn take_previous(&mut self, row: ContentHash) -> bool {
         take_row(&mut self.remaining, row)
     }
@@ -193,7 +193,7 @@ impl UnchangedFilter {
         self.is_partial
     }
 
-    /// How many different rows of the previous walk this one has not met.
+    /// How many different rows of the previous walk this one has not seen.
     pub(crate) fn n_missing(&self) -> usize {
         self.remaining.len()
     }
@@ -223,11 +223,11 @@ impl UnchangedFilter {
 impl UnchangedSnapshot {
     pub(crate) fn save(&self) -> SavedUnchanged {
         let mut rows = self.log.lock()[..self.len].to_vec();
-        let mut not_met = count(&self.done);
+        let mut unseen = count(&self.done);
         for row in rows.iter().skip(self.done_from) {
-            take(&mut not_met, *row);
+            take(&mut unseen, *row);
         }
-        rows.extend(expand(&not_met));
+        rows.extend(expand(&unseen));
         SavedUnchanged {
             rows: RowHashes(rows),
             page_start: self.page_start,

@@ -4,9 +4,9 @@ use std::collections::VecDeque;
 
 use runner_core::Result;
 
-use super::super::answer::{Items, Response};
 use super::super::json::{Children, ScanError};
 use super::super::records::{ShapedRecord, made_of_value};
+use super::super::responses::{Items, Response};
 use super::super::source::HttpSource;
 use super::page_request::{PagePlace, PageRequest};
 use super::pagination::Pagination;

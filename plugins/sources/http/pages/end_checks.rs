@@ -1,7 +1,7 @@
 //! Checks the end of a walk against what the API counts.
 
-use super::super::answer::{Codec, Response};
 use super::super::json::{Located, Pointer};
+use super::super::responses::{Codec, Response};
 use super::super::source::{HttpSource, Warning};
 use super::count::ReceivedPage;
 use super::envelope::{IS_LAST, PAGES, TOTAL, envelope_of, is_among};

@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-use super::super::answer::Response;
 use super::super::json::{Located, Pointer, without_nan};
+use super::super::responses::Response;
 
 /// Where APIs put the URL or the cursor of the next page.
 const NEXT: &str = "\

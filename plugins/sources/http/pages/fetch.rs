@@ -9,9 +9,9 @@ use runner_core::{Error, Result};
 use tokio::time::sleep;
 use tracing::{info, warn};
 
-use super::super::answer::{Items, Response};
 use super::super::error::HttpError;
 use super::super::records::{On, ShapedRecord, array_of, made_of_answer};
+use super::super::responses::{Items, Response};
 use super::super::source::{HttpSource, RecordsHash, Validators};
 use super::count::PageCount;
 use super::page_request::PageRequest;
@@ -158,7 +158,7 @@ impl HttpSource {
             let why = anyhow!("{}: the response holds no records and names no next page", response.title);
             return Err(HttpError::Refused(response.status, why));
         }
-        self.warn_of_misfits(&response, &items);
+        self.warn_of_wrong_options(&response, &items);
         let is_null = matches!(items, Items::Null);
         // Nothing on the first page is an answer without records; behind it, it may be a failure that cuts off the walk.
         let is_end = is_null && next.is_none() && *request != self.settings.first_request();

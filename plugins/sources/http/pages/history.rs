@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::super::answer::Items;
+use super::super::responses::Items;
 use super::page_request::PageRequest;
 
 /// How many records of a page are compared with the page before.

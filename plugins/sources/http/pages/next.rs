@@ -5,10 +5,10 @@ use reqwest::Url;
 use serde_json::Value;
 use tracing::warn;
 
-use super::super::answer::{Codec, Items, Response, Unreadable, not_json, text};
 use super::super::client::header_text;
 use super::super::error::HttpError;
 use super::super::json::{Located, Pointer};
+use super::super::responses::{Codec, Items, Response, Unreadable, not_json, text};
 use super::super::source::{HttpSource, Warning};
 use super::count::{PageCount, ReceivedPage};
 use super::cursor_place::CursorPlace;

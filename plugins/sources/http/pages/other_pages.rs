@@ -3,9 +3,9 @@
 use reqwest::header::{CONTENT_RANGE, HeaderMap};
 use serde_json::Value;
 
-use super::super::answer::{Items, Response};
 use super::super::client::header_text;
 use super::super::json::Pointer;
+use super::super::responses::{Items, Response};
 use super::super::source::HttpSource;
 use super::count::ValueShape;
 use super::end_words::ENDS;

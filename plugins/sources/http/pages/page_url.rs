@@ -7,10 +7,10 @@ use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use runner_core::Result;
 use xxhash_rust::xxh3::Xxh3;
 
-use super::super::answer::Response;
 use super::super::client::{Client, HIDDEN};
 use super::super::error::HttpError;
 use super::super::request::{Outgoing, hash_request, replace_values, set_parameter};
+use super::super::responses::Response;
 use super::page_request::{PagePlace, PageRequest};
 use super::pagination::{PageParameter, Pagination};
 

@@ -8,8 +8,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::super::answer::Codec;
 use super::super::json::Pointer;
+use super::super::responses::Codec;
 use super::cursor_place::CursorPlace;
 use super::page_request::{PagePlace, PageRequest};
 

@@ -4,8 +4,8 @@ use std::collections::HashSet;
 
 use anyhow::anyhow;
 
-use super::super::answer::Items;
 use super::super::error::HttpError;
+use super::super::responses::Items;
 use super::super::source::{HttpSource, PageWalk, Warning};
 use super::count::ReceivedPage;
 use super::cursor_place::CursorPlace;

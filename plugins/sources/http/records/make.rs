@@ -5,12 +5,12 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 use runner_core::{Body, Error, Result};
 
-use super::super::answer::{Item, Items};
 use super::super::json::json_text;
 use super::super::pages::Page;
+use super::super::responses::{Item, Items};
 use super::super::source::PageWalk;
 use super::add::AddedFields;
-use super::remap::{Input, Made, On, Remap};
+use super::remap::{Input, On, ProgramResult, Remap};
 
 /// A record, or why an input gives none.
 #[derive(Debug)]
@@ -33,15 +33,15 @@ impl Page {
             }
             let Some(item) = self.items.next()? else { return Ok(None) };
             match remap {
-                None => return Ok(Some(one(item, &walk.added))),
-                Some(remap) => self.shaped = made(item, remap, walk),
+                None => return Ok(Some(unmapped_record(item, &walk.added))),
+                Some(remap) => self.shaped = run_remap(item, remap, walk),
             }
         }
     }
 }
 
 /// An item as it is, with the added fields.
-fn one(item: Item, added: &AddedFields) -> ShapedRecord {
+fn unmapped_record(item: Item, added: &AddedFields) -> ShapedRecord {
     if added.is_empty() || item.body.is_err() {
         return ShapedRecord { raw: item.raw, body: item.body };
     }
@@ -53,10 +53,10 @@ fn one(item: Item, added: &AddedFields) -> ShapedRecord {
 }
 
 /// What the program makes of an item. An error is one bad record, the item.
-fn made(item: Item, remap: &Remap, walk: &PageWalk) -> VecDeque<ShapedRecord> {
+fn run_remap(item: Item, remap: &Remap, walk: &PageWalk) -> VecDeque<ShapedRecord> {
     let Item { raw, body } = item;
     let made = body.and_then(|body| remap.run(&Input::Body(&body), &walk.metadata));
-    all(raw, made, &walk.added)
+    with_added_fields(raw, made, &walk.added)
 }
 
 /// What the program makes of a response that is one value.
@@ -68,20 +68,20 @@ pub(crate) fn made_of_value(
     if remap.on == On::Answer {
         return Ok(made_of_answer(array_of(&mut value)?, remap, walk));
     }
-    Ok(value.next()?.map(|item| made(item, remap, walk)).unwrap_or_default())
+    Ok(value.next()?.map(|item| run_remap(item, remap, walk)).unwrap_or_default())
 }
 
 /// What the program makes of the elements of a whole answer.
 pub(crate) fn made_of_answer(json: Bytes, remap: &Remap, walk: &PageWalk) -> VecDeque<ShapedRecord> {
     let made = remap.run(&Input::Json(&json), &walk.metadata);
-    all(json, made, &walk.added)
+    with_added_fields(json, made, &walk.added)
 }
 
-fn all(raw: Bytes, made: Result<Made>, added: &AddedFields) -> VecDeque<ShapedRecord> {
+fn with_added_fields(raw: Bytes, made: Result<ProgramResult>, added: &AddedFields) -> VecDeque<ShapedRecord> {
     let texts = match made {
-        Ok(Made::Nothing) => Vec::new(),
-        Ok(Made::One(text)) => vec![text],
-        Ok(Made::Many(texts)) => texts,
+        Ok(ProgramResult::Nothing) => Vec::new(),
+        Ok(ProgramResult::One(text)) => vec![text],
+        Ok(ProgramResult::Many(texts)) => texts,
         Err(reason) => return VecDeque::from([ShapedRecord { raw, body: Err(reason) }]),
     };
     let with_added = |text: Bytes| -> Result<Bytes> {

@@ -11,7 +11,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::super::elements::Element;
 use crate::shared::vrl::{Program, ProgramText};
 
-pub(crate) use crate::shared::vrl::{Input, Made, Metadata};
+pub(crate) use crate::shared::vrl::{Input, Metadata, ProgramResult};
 
 /// The program, as it is written.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -105,7 +105,7 @@ impl RemapConfig {
 }
 
 impl Remap {
-    pub(crate) fn run(&self, input: &Input<'_>, metadata: &Metadata) -> Result<Made> {
+    pub(crate) fn run(&self, input: &Input<'_>, metadata: &Metadata) -> Result<ProgramResult> {
         self.program.run(input, metadata)
     }
 }

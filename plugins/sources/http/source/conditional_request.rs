@@ -6,10 +6,10 @@ use reqwest::header::{
 use runner_core::Result;
 use xxhash_rust::xxh3::Xxh3;
 
-use super::super::answer::Response;
 use super::super::client::header_text;
 use super::super::records::metadata;
 use super::super::request::{RequestParts, hash_request};
+use super::super::responses::Response;
 use super::http_source::HttpSource;
 use super::page_walk::PageWalk;
 use super::position::Validators;

@@ -8,8 +8,8 @@ use reqwest::header::HeaderMap;
 use runner_core::{Fixture, ReadsFixture, Result};
 use serde_json::Value;
 
-use super::super::answer::{Response, Verdict, of_file};
 use super::super::elements::{Element, ForEach};
+use super::super::responses::{Response, Verdict, of_file};
 use super::http_source::HttpSource;
 
 impl ReadsFixture for HttpSource {

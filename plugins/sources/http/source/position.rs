@@ -12,7 +12,7 @@ use super::super::incremental::{
 };
 use super::super::json::Pointer;
 use super::super::pages::PageRequest;
-use crate::shared::csv::KnownColumns;
+use crate::shared::csv::SavedColumns;
 
 /// The positions of all elements.
 #[derive(Clone, Debug, Default)]
@@ -26,7 +26,7 @@ pub(crate) struct HttpPosition {
     /// The last response with records of this run, or of one before.
     pub(crate) records: Option<Arc<FoundRecords>>,
     /// The columns of CSV responses.
-    pub(crate) csv: Option<Arc<KnownColumns>>,
+    pub(crate) csv: Option<Arc<SavedColumns>>,
     /// The elements of the present poll that are done, where every answer is delivered.
     pub(crate) done: Arc<Vec<Arc<str>>>,
 }
@@ -145,7 +145,7 @@ struct SavedPosition {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     records: Option<FoundRecords>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    csv: Option<KnownColumns>,
+    csv: Option<SavedColumns>,
     #[serde(default, skip_serializing)]
     request: Option<PageRequest>,
     #[serde(default, skip_serializing)]

@@ -7,13 +7,13 @@ use std::time::Duration;
 use reqwest::Url;
 use runner_core::{BatchLimits, Gauges, Name};
 
-use super::super::answer::Codec;
 use super::super::elements::ForEach;
 use super::super::incremental::{Incremental, Order, TimeFormat, Unchanged};
 use super::super::json::Pointer;
 use super::super::pages::{PageRequest, Pagination};
 use super::super::records::{Add, Remap};
 use super::super::request::RequestTemplate;
+use super::super::responses::Codec;
 
 /// The validated options.
 #[derive(Debug)]

@@ -6,9 +6,9 @@ use std::fmt::Display;
 use serde_json::Value;
 use tracing::warn;
 
-use super::super::answer::{Codec, Items, Response};
 use super::super::json::Children;
 use super::super::pages::envelope_of;
+use super::super::responses::{Codec, Items, Response};
 use super::http_source::HttpSource;
 use super::page_walk::PageWalk;
 use crate::shared::json_paths::pointer_name;
@@ -70,7 +70,7 @@ impl GivenWarnings {
 
 impl HttpSource {
     /// Warns of what looks like a misunderstanding between the API and the options.
-    pub(crate) fn warn_of_misfits(&mut self, response: &Response, items: &Items) {
+    pub(crate) fn warn_of_wrong_options(&mut self, response: &Response, items: &Items) {
         self.warn_of_text(response, items);
         if self.settings.codec == Codec::Json && !self.given_warnings.has(Warning::Errors) {
             self.warn_of_errors(response);

@@ -1,6 +1,6 @@
 //! Errors of the API: denied access, other formats, no response.
 
-use super::super::answer::BodyOptions;
+use super::super::responses::BodyOptions;
 use super::*;
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use super::*;
 async fn run_with(server: &MockServer, options: Value, position: Option<Value>, max_in_memory: usize) -> Run {
     let mut http = build_http(server, options).unwrap();
     let body_options =
-        super::super::answer::BodyOptions { max_in_memory, ..(*http.client.body_options).clone() };
+        super::super::responses::BodyOptions { max_in_memory, ..(*http.client.body_options).clone() };
     http.client.body_options = body_options.into();
     http.open(&Start { position, from_start: false }).await.unwrap();
     read(&mut http, usize::MAX).await

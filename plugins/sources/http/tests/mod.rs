@@ -1,7 +1,7 @@
 //! The source against a real HTTP server in this process.
 
-mod api_messages;
 mod auth;
+mod body_status;
 mod csv_columns;
 mod elements;
 mod ends;

@@ -17,9 +17,9 @@ use tokio::time::Instant;
 use tracing::warn;
 use url::form_urlencoded::{Serializer, byte_serialize};
 
-use super::super::super::answer::{BodyOptions, ResponseSummary, body};
 use super::super::super::error::HttpError;
 use super::super::super::request::header_value;
+use super::super::super::responses::{BodyOptions, ResponseSummary, body};
 use super::super::send::Client;
 
 /// A token is renewed this long before it expires, or after nine tenths of its life.

@@ -16,7 +16,7 @@ const MAX_BYTES: usize = 64 << 10;
 
 /// What a response says instead of records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum ApiMessage {
+pub(crate) enum BodyStatus {
     RateLimit,
     Error,
     /// There are no records.
@@ -86,21 +86,21 @@ const TEXTS: &str = "\
 struct ErrorMembers(Map<String, Value>);
 
 /// What a JSON object says that has the members of an error and none of a record.
-pub(crate) fn of_json(body: &[u8]) -> Option<ApiMessage> {
+pub(crate) fn of_json(body: &[u8]) -> Option<BodyStatus> {
     of_object(&object(body)?)
 }
 
-fn of_object(object: &Map<String, Value>) -> Option<ApiMessage> {
+fn of_object(object: &Map<String, Value>) -> Option<BodyStatus> {
     ErrorMembers::of(object).and_then(|members| members.message()).or_else(|| nested::message(object))
 }
 
 /// What a JSON object says that has no records at their place.
-pub(super) fn without_records(body: &[u8], records: &Pointer) -> Option<ApiMessage> {
+pub(super) fn without_records(body: &[u8], records: &Pointer) -> Option<BodyStatus> {
     of_object(&around(body, records)?)
 }
 
 /// The error that a JSON object has, beside an empty list of records.
-pub(super) fn error_beside(body: &[u8], records: &Pointer) -> Option<ApiMessage> {
+pub(super) fn error_beside(body: &[u8], records: &Pointer) -> Option<BodyStatus> {
     around(body, records).filter(is_error).and_then(|object| of_object(&object))
 }
 
@@ -145,11 +145,11 @@ impl ErrorMembers {
         ErrorMembers(object.iter().map(|(name, value)| (plain(name), value.clone())).collect())
     }
 
-    fn message(&self) -> Option<ApiMessage> {
+    fn message(&self) -> Option<BodyStatus> {
         match () {
-            () if self.is_empty_answer() => Some(ApiMessage::Empty),
-            () if self.is_about_limit() => Some(ApiMessage::RateLimit),
-            () if self.is_error() => Some(ApiMessage::Error),
+            () if self.is_empty_answer() => Some(BodyStatus::Empty),
+            () if self.is_about_limit() => Some(BodyStatus::RateLimit),
+            () if self.is_error() => Some(BodyStatus::Error),
             () => None,
         }
     }
@@ -257,10 +257,10 @@ fn integer(value: &Value) -> Option<i64> {
 
 /// What a text says that is a single line. A header or a row, where a table was expected (`is_table`), may hold any
 /// words.
-pub(crate) fn of_text(body: &[u8], is_table: bool) -> Option<ApiMessage> {
+pub(crate) fn of_text(body: &[u8], is_table: bool) -> Option<BodyStatus> {
     let text = std::str::from_utf8(body.get(..MAX_BYTES).unwrap_or(body)).ok()?.trim();
     let is_row = is_table && (text.contains([',', ';', '\t', '|']) || !text.contains(' '));
-    (!is_row && text.lines().count() == 1 && is_about_limit(text)).then_some(ApiMessage::RateLimit)
+    (!is_row && text.lines().count() == 1 && is_about_limit(text)).then_some(BodyStatus::RateLimit)
 }
 
 /// Whether a text is one line with the words of an error, where a header without rows was expected.

@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use super::words::{is_negation, is_success};
 use super::{
-    ApiMessage, CODES, ERRORS, ErrorMembers, LABELS, SHARED, TEXTS, integer, is_about_limit, is_in, is_known,
+    BodyStatus, CODES, ERRORS, ErrorMembers, LABELS, SHARED, TEXTS, integer, is_about_limit, is_in, is_known,
     is_void, plain,
 };
 
@@ -21,11 +21,11 @@ const ENVELOPES: &str = "base baseresp head header meta metadata responsestatus 
 const MAX_DEPTH: usize = 2;
 
 /// What an object says that holds an error and no record.
-pub(crate) fn message(object: &Map<String, Value>) -> Option<ApiMessage> {
+pub(crate) fn message(object: &Map<String, Value>) -> Option<BodyStatus> {
     message_at(object, 0)
 }
 
-fn message_at(object: &Map<String, Value>, depth: usize) -> Option<ApiMessage> {
+fn message_at(object: &Map<String, Value>, depth: usize) -> Option<BodyStatus> {
     let (mut evidence, mut others) = (Vec::new(), Vec::new());
     let mut is_clear = true;
     for (name, value) in object {
@@ -58,17 +58,17 @@ fn message_at(object: &Map<String, Value>, depth: usize) -> Option<ApiMessage> {
         return None;
     }
     let is_limit = evidence.iter().any(|value| is_about_limit(&value.to_string()));
-    Some(if is_limit { ApiMessage::RateLimit } else { ApiMessage::Error })
+    Some(if is_limit { BodyStatus::RateLimit } else { BodyStatus::Error })
 }
 
 /// What the only member of an object says. A code without a text may be part of a record.
-fn inner_message(inner: &Map<String, Value>, depth: usize) -> Option<ApiMessage> {
+fn inner_message(inner: &Map<String, Value>, depth: usize) -> Option<BodyStatus> {
     let has_text = |members: &ErrorMembers| {
         members.all(TEXTS).chain(members.all(ERRORS)).any(|value| !is_void(value) && !value.is_number())
     };
     let members = ErrorMembers::of(inner).filter(has_text);
     let message =
-        members.and_then(|members| members.message()).filter(|message| *message != ApiMessage::Empty);
+        members.and_then(|members| members.message()).filter(|message| *message != BodyStatus::Empty);
     message.or_else(|| message_at(inner, depth))
 }
 

@@ -2,8 +2,8 @@
 
 use super::super::settings::Settings;
 use crate::shared::compression::Compression;
-use crate::shared::file_kind::FileKind;
-use crate::shared::text_kind::TextKind;
+use crate::shared::formats::binary::FileKind;
+use crate::shared::formats::text::TextKind;
 
 /// How many bytes a file needs before its format is known.
 pub(crate) const MIN_START: usize = 4;

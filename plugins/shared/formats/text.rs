@@ -2,8 +2,8 @@
 
 use serde::de::IgnoredAny;
 
-use super::csv::BYTE_ORDER_MARK;
-use super::json_text::string_end;
+use super::super::csv::BYTE_ORDER_MARK;
+use super::super::json_text::string_end;
 
 /// The format of a text that is not CSV.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

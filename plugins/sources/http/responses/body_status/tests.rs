@@ -5,7 +5,7 @@ use super::*;
 #[test]
 fn errors_limits_and_no_data_are_not_records() {
     let (limit, error, empty) =
-        (Some(ApiMessage::RateLimit), Some(ApiMessage::Error), Some(ApiMessage::Empty));
+        (Some(BodyStatus::RateLimit), Some(BodyStatus::Error), Some(BodyStatus::Empty));
     for (body, message) in [
         (r#"{"Note": "our standard API call frequency is 5 calls per minute"}"#, limit),
         (r#"{"code": 429, "message": "You have run out of API credits.", "status": "error"}"#, limit),
@@ -85,14 +85,14 @@ fn error_among_other_members_or_one_level_deeper_is_recognized() {
         r#"{"status": "NOT_AUTHORIZED", "request_id": "a", "message": "not in this plan"}"#,
         r#"{"errors": [{"status": "404", "title": "x", "detail": "y"}], "jsonapi": {"version": "1.1"}}"#,
     ] {
-        assert_eq!(of_json(body.as_bytes()), Some(ApiMessage::Error), "{body}");
+        assert_eq!(of_json(body.as_bytes()), Some(BodyStatus::Error), "{body}");
         assert!(has_error(body.as_bytes()), "{body}");
     }
     for body in [
         r#"{"status": {"error_code": 1008, "error_message": "You've exceeded your minute rate limit."}}"#,
         r#"{"quandl_error": {"code": "QELx01", "message": "You have exceeded the anonymous user limit"}}"#,
     ] {
-        assert_eq!(of_json(body.as_bytes()), Some(ApiMessage::RateLimit), "{body}");
+        assert_eq!(of_json(body.as_bytes()), Some(BodyStatus::RateLimit), "{body}");
     }
 }
 
@@ -116,7 +116,7 @@ fn record_beside_what_describes_the_response_is_not_an_error() {
         r#"{"errors": {"read": 1, "write": 2}, "host": "a"}"#,
         r#"{"status": "unknown", "message": "no heartbeat"}"#,
         r#"{"standard_error": 0.25, "mean": 4}"#,
-        r#"{"tracking_error": {"value": 0.25, "window": "1y"}}"#,
+        r#"{"tracking_error": {"value": 0.25, "file_part": "1y"}}"#,
         r#"{"job": "a", "error": null, "errors": []}"#,
         r#"{"meta": {"code": 200}, "response": {"venues": []}}"#,
         r#"{"meta": {"status": 200, "msg": "OK"}, "data": []}"#,
@@ -135,7 +135,7 @@ fn single_line_about_a_limit_is_not_a_table() {
     let limit = b"Exceeded the daily hits limit\n";
     assert_eq!(
         (of_text(limit, true), of_text(limit, false)),
-        (Some(ApiMessage::RateLimit), Some(ApiMessage::RateLimit))
+        (Some(BodyStatus::RateLimit), Some(BodyStatus::RateLimit))
     );
     assert_eq!(of_text(b"No data", true), None);
     assert!(names_an_error(b"Error: no such symbol, please check\n"));
@@ -157,7 +157,7 @@ fn header_or_row_with_the_words_of_a_limit_is_a_table() {
     ] {
         assert_eq!(of_text(line.as_bytes(), true), None, "{line}");
     }
-    assert_eq!(of_text(b"Quota used up, slow down", false), Some(ApiMessage::RateLimit));
+    assert_eq!(of_text(b"Quota used up, slow down", false), Some(BodyStatus::RateLimit));
 }
 
 #[test]
@@ -200,14 +200,14 @@ fn error_or_limit_beside_members_of_records_is_recognized() {
     for (body, message) in [
         (
             r#"{"type": "about:blank", "title": "Too Many Requests", "detail": "rate limit", "status": 429}"#,
-            ApiMessage::RateLimit,
+            BodyStatus::RateLimit,
         ),
-        (r#"{"timestamp": 1, "message": "API rate limit exceeded"}"#, ApiMessage::RateLimit),
-        (r#"{"id": 1, "result": null, "error": {"message": "x"}}"#, ApiMessage::Error),
-        (r#"{"fault": {"faultstring": "x"}}"#, ApiMessage::Error),
-        (r#"{"exception": "java.io.IOException", "message": "x"}"#, ApiMessage::Error),
-        (r#"{"data": [], "error": "No data found"}"#, ApiMessage::Error),
-        (r#"{"code": 51001, "message": "Request not processed", "data": []}"#, ApiMessage::Error),
+        (r#"{"timestamp": 1, "message": "API rate limit exceeded"}"#, BodyStatus::RateLimit),
+        (r#"{"id": 1, "result": null, "error": {"message": "x"}}"#, BodyStatus::Error),
+        (r#"{"fault": {"faultstring": "x"}}"#, BodyStatus::Error),
+        (r#"{"exception": "java.io.IOException", "message": "x"}"#, BodyStatus::Error),
+        (r#"{"data": [], "error": "No data found"}"#, BodyStatus::Error),
+        (r#"{"code": 51001, "message": "Request not processed", "data": []}"#, BodyStatus::Error),
     ] {
         assert_eq!(of_json(body.as_bytes()), Some(message), "{body}");
     }

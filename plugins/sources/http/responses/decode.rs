@@ -11,14 +11,14 @@ use serde_json::value::RawValue;
 use super::super::error::HttpError;
 use super::super::json::{Pointer, holds_nothing};
 use super::super::source::{FoundRecords, HttpSource, Warning};
-use super::api_message;
-use super::api_message::ApiMessage;
+use super::body_status;
+use super::body_status::BodyStatus;
 use super::codec::Codec;
+use super::format_advice::{is_ndjson, other_format, text_kind};
 use super::items::{Items, Unreadable};
-use super::other_format::{is_ndjson, other_format, text_kind};
 use super::response::Response;
 use super::web_page::{is_temporary, is_web_page, title_of};
-use crate::shared::text_kind::TextKind;
+use crate::shared::formats::text::TextKind;
 
 /// The maximum number of members that are remembered of a response with records.
 const MAX_NAMES: usize = 100;
@@ -37,7 +37,7 @@ fn names_of(body: &[u8]) -> Option<BTreeSet<String>> {
 fn ends_with_error(body: &[u8]) -> bool {
     let mut lines = body.trim_ascii().split(|byte| *byte == b'\n');
     let (Some(first), Some(last)) = (lines.next(), lines.next_back()) else { return false };
-    api_message::has_error(last)
+    body_status::has_error(last)
         && names_of(first).zip(names_of(last)).is_some_and(|(first, last)| first.is_disjoint(&last))
 }
 
@@ -78,7 +78,7 @@ impl HttpSource {
             Codec::Ndjson => Items::of_ndjson(body, url()),
             Codec::Csv => {
                 let text = match &response.large {
-                    Some(large) => large.window.clone(),
+                    Some(large) => large.file_part.clone(),
                     None => body.clone().into(),
                 };
                 let name = settings.source_name;
@@ -90,7 +90,7 @@ impl HttpSource {
             }
         };
         match self.message_of(response, &decoded, &self.settings.records) {
-            Some(ApiMessage::Empty) => return Ok(Items::none()),
+            Some(BodyStatus::Empty) => return Ok(Items::none()),
             Some(message) => return Err(self.message_error(response, message)),
             None => {}
         }
@@ -132,7 +132,7 @@ impl HttpSource {
             }
             (Codec::Csv, _) if is_json(response) => "expected CSV, got JSON".into(),
             (Codec::Csv, Some(kind)) => format!("expected CSV, got {}", kind.name()),
-            (Codec::Csv, None) if api_message::of_text(body, true).is_some() => {
+            (Codec::Csv, None) if body_status::of_text(body, true).is_some() => {
                 "expected CSV, got a line of text".into()
             }
             _ => return None,
@@ -147,7 +147,7 @@ impl HttpSource {
             .is_some_and(|known| names_of(body).is_some_and(|names| names.is_subset(&known.names)))
             && matches!(
                 message_without_records(response, &self.settings.records),
-                None | Some(ApiMessage::Empty)
+                None | Some(BodyStatus::Empty)
             )
     }
 
@@ -184,15 +184,15 @@ impl HttpSource {
         response: &Response,
         decoded: &Result<Items, Unreadable>,
         records: &Pointer,
-    ) -> Option<ApiMessage> {
-        let error_beside_records = || api_message::error_beside(&response.body, records);
+    ) -> Option<BodyStatus> {
+        let error_beside_records = || body_status::error_beside(&response.body, records);
         match decoded {
             // With `responses`, the user has said what an error looks like.
             Ok(Items::Null) if self.client.responses.is_some() => {
-                unfinished(response).map(|_| ApiMessage::Pending)
+                unfinished(response).map(|_| BodyStatus::Pending)
             }
             Err(Unreadable::Missing { .. }) if self.client.responses.is_some() => {
-                message_without_records(response, records).filter(|message| *message != ApiMessage::Empty)
+                message_without_records(response, records).filter(|message| *message != BodyStatus::Empty)
             }
             _ if self.client.responses.is_some() => None,
             Ok(items @ Items::Elements { .. }) if items.is_empty() => {
@@ -203,17 +203,17 @@ impl HttpSource {
             Ok(Items::Lines { .. }) if decoded.as_ref().is_ok_and(|lines| lines.len() > 1) => None,
             Ok(Items::Elements { .. } | Items::Rows(_)) => None,
             Ok(Items::Null) | Err(Unreadable::Missing { .. }) => message_without_records(response, records),
-            _ if response.status == StatusCode::ACCEPTED => Some(ApiMessage::Pending),
+            _ if response.status == StatusCode::ACCEPTED => Some(BodyStatus::Pending),
             Err(Unreadable::Truncated(_)) => None,
-            _ => api_message::of_json(&response.body),
+            _ => body_status::of_json(&response.body),
         }
     }
 
     /// The error for a response with a message in place of records.
-    pub(crate) fn message_error(&self, response: &Response, message: ApiMessage) -> HttpError {
+    pub(crate) fn message_error(&self, response: &Response, message: BodyStatus) -> HttpError {
         match message {
-            ApiMessage::RateLimit => self.limit_error(response),
-            ApiMessage::Pending => {
+            BodyStatus::RateLimit => self.limit_error(response),
+            BodyStatus::Pending => {
                 let why = match unfinished(response) {
                     Some(member) => format!(
                         "`{member}` says that the job of this request is not done, so there are no records yet; if \
@@ -223,7 +223,7 @@ impl HttpSource {
                 };
                 self.client.retry_error(&response.summary(), &why)
             }
-            ApiMessage::Error | ApiMessage::Empty => HttpError::FatalUntilSuccess(anyhow!(
+            BodyStatus::Error | BodyStatus::Empty => HttpError::FatalUntilSuccess(anyhow!(
                 "{}: the response is an error, not a record; name such responses in `responses.fail`, \
                  `responses.retry` or `responses.empty`, or set `responses = {{}}` if it is a record{}",
                 response.title,
@@ -342,7 +342,7 @@ impl HttpSource {
         let is_text = self.settings.codec == Codec::Csv
             && items.is_empty()
             && !body.is_empty()
-            && (!body.iter().any(|byte| b",;\t|\n".contains(byte)) || api_message::names_an_error(body));
+            && (!body.iter().any(|byte| b",;\t|\n".contains(byte)) || body_status::names_an_error(body));
         if is_text {
             let why = format!(
                 "the response is a line of text without rows, taken as no records; if it means that there is \
@@ -369,25 +369,25 @@ fn is_event_stream(response: &Response) -> bool {
 }
 
 /// What a response says that has no place with records.
-fn message_without_records(response: &Response, records: &Pointer) -> Option<ApiMessage> {
-    pending(response).or_else(|| api_message::without_records(&response.body, records))
+fn message_without_records(response: &Response, records: &Pointer) -> Option<BodyStatus> {
+    pending(response).or_else(|| body_status::without_records(&response.body, records))
 }
 
-fn pending(response: &Response) -> Option<ApiMessage> {
+fn pending(response: &Response) -> Option<BodyStatus> {
     let is_pending = response.status == StatusCode::ACCEPTED || unfinished(response).is_some();
-    is_pending.then_some(ApiMessage::Pending)
+    is_pending.then_some(BodyStatus::Pending)
 }
 
 /// The member that says that the job of the request is not done.
 fn unfinished(response: &Response) -> Option<String> {
-    api_message::unfinished(&response.body, response.url.as_str())
+    body_status::unfinished(&response.body, response.url.as_str())
 }
 
 /// Whether a response without records says that there were too many requests.
 fn is_limit(response: &Response, codec: Codec) -> bool {
-    let text = api_message::of_text(&response.body, codec == Codec::Csv);
-    let messages = [api_message::of_json(&response.body), text];
-    !is_web_page(response) && messages.contains(&Some(ApiMessage::RateLimit))
+    let text = body_status::of_text(&response.body, codec == Codec::Csv);
+    let messages = [body_status::of_json(&response.body), text];
+    !is_web_page(response) && messages.contains(&Some(BodyStatus::RateLimit))
 }
 
 /// Whether a response is JSON, as an error is, where CSV was requested.

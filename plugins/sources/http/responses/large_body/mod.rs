@@ -13,7 +13,7 @@ use serde::de::IgnoredAny;
 use super::super::json::{Located, Pointer, ScanError};
 use super::json_check::check_outside;
 use super::record_reader::{ElementSummary, JsonElements, ReadError, TextLines};
-use crate::shared::window::{CHUNK, Window};
+use crate::shared::file_part::{CHUNK, FilePart};
 
 /// Up to this size a response is kept in memory.
 pub(crate) const MAX_IN_MEMORY: usize = 8 << 20;
@@ -39,7 +39,7 @@ pub(crate) enum RecordLayout {
 #[derive(Debug)]
 pub(crate) struct LargeBody {
     /// The file from the first record on.
-    pub(crate) window: Window,
+    pub(crate) file_part: FilePart,
     pub(crate) content: LargeContent,
 }
 
@@ -62,14 +62,14 @@ impl LargeBody {
         end: u64,
         layout: &RecordLayout,
     ) -> io::Result<Option<(Bytes, LargeBody)>> {
-        Self::divide_by(Window::of_file(Arc::new(file), start, end, CHUNK), layout)
+        Self::divide_by(FilePart::of_file(Arc::new(file), start, end, CHUNK), layout)
     }
 
-    fn divide_by(window: Window, layout: &RecordLayout) -> io::Result<Option<(Bytes, LargeBody)>> {
+    fn divide_by(file_part: FilePart, layout: &RecordLayout) -> io::Result<Option<(Bytes, LargeBody)>> {
         if let RecordLayout::Array(records) = layout {
-            return Self::divide_array(window, records);
+            return Self::divide_array(file_part, records);
         }
-        let mut front = window.clone();
+        let mut front = file_part.clone();
         front.fill(FRONT)?;
         let front = front.bytes;
         let content = match layout {
@@ -81,7 +81,7 @@ impl LargeBody {
                 return Ok(None);
             }
             _ => {
-                let mut lines = TextLines::new(window.clone());
+                let mut lines = TextLines::new(file_part.clone());
                 let (mut n_lines, mut is_whole) = (0, true);
                 while let Some((line, has_end)) = lines.next()? {
                     n_lines += 1;
@@ -93,11 +93,11 @@ impl LargeBody {
                 LargeContent::Lines { n_lines }
             }
         };
-        Ok(Some((front, LargeBody { window, content })))
+        Ok(Some((front, LargeBody { file_part, content })))
     }
 
-    fn divide_array(window: Window, records: &Pointer) -> io::Result<Option<(Bytes, LargeBody)>> {
-        let mut part = window.clone();
+    fn divide_array(file_part: FilePart, records: &Pointer) -> io::Result<Option<(Bytes, LargeBody)>> {
+        let mut part = file_part.clone();
         let front = loop {
             match records.array_start(&part.bytes) {
                 Ok(Some(at)) => break part.bytes.slice(..at),
@@ -105,8 +105,8 @@ impl LargeBody {
                 _ => return Ok(None),
             }
         };
-        let window = window.behind(front.len() as u64);
-        let mut elements = JsonElements::new(window.clone());
+        let file_part = file_part.behind(front.len() as u64);
+        let mut elements = JsonElements::new(file_part.clone());
         let counted = match elements.count() {
             Ok(counted) => counted,
             Err(ReadError::Read(error)) => return Err(error),
@@ -122,7 +122,7 @@ impl LargeBody {
         // A later member of the same name would hold the records.
         let is_whole = records.locate(&around) == Ok(Located::At(range.clone()))
             && check_outside(&around, &range).is_ok();
-        let large = LargeBody { window, content: LargeContent::Elements(counted) };
+        let large = LargeBody { file_part, content: LargeContent::Elements(counted) };
         Ok(is_whole.then_some((around, large)))
     }
 }

@@ -5,8 +5,8 @@ use std::io;
 use bytes::Bytes;
 
 use super::super::json::{Children, ScanError};
+use crate::shared::file_part::FilePart;
 use crate::shared::json_text::kind_of;
-use crate::shared::window::Window;
 
 /// Why the next element cannot be read.
 #[derive(Debug)]
@@ -35,39 +35,39 @@ pub(crate) struct ElementSummary {
 /// The elements of an array that were not taken.
 #[derive(Clone, Debug)]
 pub(crate) struct JsonElements {
-    window: Window,
+    file_part: FilePart,
     rest: Children,
 }
 
 impl JsonElements {
-    /// Of the array at the start of the window.
-    pub(super) fn new(window: Window) -> Self {
-        JsonElements { window, rest: Children::of(0) }
+    /// Of the array at the start of the file part.
+    pub(super) fn new(file_part: FilePart) -> Self {
+        JsonElements { file_part, rest: Children::of(0) }
     }
 
     /// The place in the file of the next element, and its bytes.
     pub(super) fn next(&mut self) -> Result<Option<(u64, Bytes)>, ReadError> {
         loop {
             let mut rest = self.rest;
-            let text = &self.window.bytes;
+            let text = &self.file_part.bytes;
             match rest.next_element(text) {
                 // A number at the end of the part may have more digits.
-                Ok(Some(range)) if range.end < text.len() || self.window.is_last() => {
+                Ok(Some(range)) if range.end < text.len() || self.file_part.is_last() => {
                     self.rest = rest;
-                    return Ok(Some((self.window.place(range.start), text.slice(range))));
+                    return Ok(Some((self.file_part.place(range.start), text.slice(range))));
                 }
                 Ok(None) => {
                     self.rest = rest;
                     return Ok(None);
                 }
-                Ok(Some(_)) | Err(ScanError::End) if !self.window.is_last() => {
+                Ok(Some(_)) | Err(ScanError::End) if !self.file_part.is_last() => {
                     let n_used = self.rest.at().min(text.len());
-                    self.window.grow(n_used)?;
+                    self.file_part.grow(n_used)?;
                     self.rest.move_back(n_used);
                 }
                 Ok(Some(_)) | Err(ScanError::End) => return Err(ReadError::Scan(ScanError::End)),
                 Err(ScanError::Unexpected(at)) => {
-                    let place = self.window.place(at) as usize;
+                    let place = self.file_part.place(at) as usize;
                     return Err(ReadError::Scan(ScanError::Unexpected(place)));
                 }
             }
@@ -88,15 +88,15 @@ impl JsonElements {
     }
 
     /// What follows the array, all of whose elements were taken.
-    pub(super) fn behind(&self) -> Window {
-        self.window.behind(self.rest.at() as u64)
+    pub(super) fn behind(&self) -> FilePart {
+        self.file_part.behind(self.rest.at() as u64)
     }
 }
 
 /// The lines that were not taken, without blank ones.
 #[derive(Clone, Debug)]
 pub(crate) struct TextLines {
-    window: Window,
+    file_part: FilePart,
     /// Where the next line begins.
     at: usize,
     /// How many lines were taken, blank ones included.
@@ -104,17 +104,17 @@ pub(crate) struct TextLines {
 }
 
 impl TextLines {
-    pub(super) fn new(window: Window) -> Self {
-        TextLines { window, at: 0, number: 0 }
+    pub(super) fn new(file_part: FilePart) -> Self {
+        TextLines { file_part, at: 0, number: 0 }
     }
 
     /// The next line without its line end, and whether it has one.
     pub(super) fn next(&mut self) -> io::Result<Option<(Bytes, bool)>> {
         loop {
-            let rest = &self.window.bytes[self.at..];
+            let rest = &self.file_part.bytes[self.at..];
             let end = memchr::memchr(b'\n', rest);
-            if end.is_none() && !self.window.is_last() {
-                self.window.grow(self.at)?;
+            if end.is_none() && !self.file_part.is_last() {
+                self.file_part.grow(self.at)?;
                 self.at = 0;
                 continue;
             }
@@ -126,7 +126,7 @@ impl TextLines {
             self.at += line.len() + usize::from(end.is_some());
             let trimmed = line.trim_ascii();
             if !trimmed.is_empty() {
-                return Ok(Some((self.window.bytes.slice_ref(trimmed), end.is_some())));
+                return Ok(Some((self.file_part.bytes.slice_ref(trimmed), end.is_some())));
             }
         }
     }

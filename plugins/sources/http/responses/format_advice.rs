@@ -2,8 +2,8 @@
 
 use serde::de::IgnoredAny;
 
-use crate::shared::file_kind::{FileKind, Group};
-use crate::shared::text_kind::TextKind;
+use crate::shared::formats::binary::{FileKind, Group};
+use crate::shared::formats::text::TextKind;
 
 /// Whether the first line of an invalid JSON text is valid JSON.
 pub(super) fn is_ndjson(body: &[u8]) -> bool {

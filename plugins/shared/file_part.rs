@@ -12,7 +12,7 @@ pub(crate) const CHUNK: usize = 256 << 10;
 
 /// A part of a file, or all bytes in memory.
 #[derive(Clone, Debug)]
-pub(crate) struct Window {
+pub(crate) struct FilePart {
     file: Option<Arc<File>>,
     pub(crate) bytes: Bytes,
     /// Where the part begins, and where the file ends.
@@ -21,16 +21,16 @@ pub(crate) struct Window {
     chunk: usize,
 }
 
-impl From<Bytes> for Window {
+impl From<Bytes> for FilePart {
     fn from(bytes: Bytes) -> Self {
-        Window { file: None, start: 0, end: bytes.len() as u64, bytes, chunk: CHUNK }
+        FilePart { file: None, start: 0, end: bytes.len() as u64, bytes, chunk: CHUNK }
     }
 }
 
-impl Window {
+impl FilePart {
     /// At `start` in a file of `end` bytes, of which `chunk` are read at once; empty, until it is grown.
     pub(crate) fn of_file(file: Arc<File>, start: u64, end: u64, chunk: usize) -> Self {
-        Window { file: Some(file), bytes: Bytes::new(), start, end, chunk }
+        FilePart { file: Some(file), bytes: Bytes::new(), start, end, chunk }
     }
 
     /// Whether nothing follows this part.
@@ -55,7 +55,7 @@ impl Window {
     }
 
     /// What is left without its first bytes, as many as `n_bytes`, which may not be in this part.
-    pub(crate) fn behind(&self, n_bytes: u64) -> Window {
+    pub(crate) fn behind(&self, n_bytes: u64) -> FilePart {
         let mut behind = self.clone();
         behind.bytes = self.bytes.slice(self.bytes.len().min(n_bytes as usize)..);
         behind.start += n_bytes;
@@ -118,28 +118,28 @@ mod tests {
     fn parts_follow_each_other_and_keep_what_was_not_used() {
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(b"0123456789!").unwrap();
-        let mut window = Window::of_file(file.into(), 1, 11, 2);
-        window.grow(0).unwrap();
-        assert_eq!((&window.bytes[..], window.place(1), window.is_last()), (&b"12"[..], 2, false));
-        window.grow(0).unwrap();
-        assert_eq!(window.bytes, "1234");
-        window.skip(3);
-        window.fill(4).unwrap();
-        assert_eq!((&window.bytes[..], window.n_left()), (&b"4567"[..], 7));
-        window.without_last(b'?').unwrap();
-        window.without_last(b'!').unwrap();
-        window.fill(100).unwrap();
-        assert_eq!((&window.bytes[..], window.is_last()), (&b"456789"[..], true));
-        window.without_last(b'9').unwrap();
-        window.grow(5).unwrap();
-        assert_eq!((window.bytes.len(), window.n_left(), window.is_last()), (0, 0, true));
+        let mut file_part = FilePart::of_file(file.into(), 1, 11, 2);
+        file_part.grow(0).unwrap();
+        assert_eq!((&file_part.bytes[..], file_part.place(1), file_part.is_last()), (&b"12"[..], 2, false));
+        file_part.grow(0).unwrap();
+        assert_eq!(file_part.bytes, "1234");
+        file_part.skip(3);
+        file_part.fill(4).unwrap();
+        assert_eq!((&file_part.bytes[..], file_part.n_left()), (&b"4567"[..], 7));
+        file_part.without_last(b'?').unwrap();
+        file_part.without_last(b'!').unwrap();
+        file_part.fill(100).unwrap();
+        assert_eq!((&file_part.bytes[..], file_part.is_last()), (&b"456789"[..], true));
+        file_part.without_last(b'9').unwrap();
+        file_part.grow(5).unwrap();
+        assert_eq!((file_part.bytes.len(), file_part.n_left(), file_part.is_last()), (0, 0, true));
     }
 
     #[test]
     fn bytes_in_memory_are_one_part() {
-        let mut window = Window::from(Bytes::from_static(b"abc"));
-        window.without_last(b'c').unwrap();
-        window.grow(1).unwrap();
-        assert_eq!((&window.bytes[..], window.is_last()), (&b"b"[..], true));
+        let mut file_part = FilePart::from(Bytes::from_static(b"abc"));
+        file_part.without_last(b'c').unwrap();
+        file_part.grow(1).unwrap();
+        assert_eq!((&file_part.bytes[..], file_part.is_last()), (&b"b"[..], true));
     }
 }

@@ -33,7 +33,7 @@ fn by_file(text: &[u8], layout: &RecordLayout, chunk: usize) -> Option<Divided> 
     let mut file = tempfile::tempfile().unwrap();
     file.write_all(text).unwrap();
     let divided =
-        LargeBody::divide_by(Window::of_file(file.into(), 0, text.len() as u64, chunk), layout).unwrap();
+        LargeBody::divide_by(FilePart::of_file(file.into(), 0, text.len() as u64, chunk), layout).unwrap();
     divided.map(|(around, large)| {
         let items = Items::of_large(&large, "http://a".into()).unwrap();
         assert_eq!(items.hashes(2).len(), items.len().min(2));

@@ -1,8 +1,8 @@
 //! Recognizes a web page in the place of a response: a login page, or one about maintenance.
 
-use super::api_message::contains_any;
+use super::body_status::contains_any;
 use super::response::Response;
-use crate::shared::text_kind::TextKind;
+use crate::shared::formats::text::TextKind;
 
 /// Words in the title of a page that says that the API is not available for a time.
 const TEMPORARY: &str = "MAINTENANCE|UNAVAILABLE|OFFLINE|TRY AGAIN|BE BACK|BAD GATEWAY|GATEWAY TIMEOUT|GATEWAY TIME OUT|\

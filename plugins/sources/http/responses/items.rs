@@ -11,8 +11,8 @@ use super::json_check::{NOT_UTF8, check_line, check_outside, check_value, not_js
 use super::large_body::{LargeBody, LargeContent};
 use super::record_reader::{ElementSummary, JsonElements, ReadError, TextLines};
 use crate::shared::csv::{Document, DocumentReader, OtherColumns};
+use crate::shared::file_part::FilePart;
 use crate::shared::json_text::kind_of;
-use crate::shared::window::Window;
 
 const READ_BACK: &str = "reading a large response back from its temporary file";
 
@@ -84,7 +84,7 @@ impl Items {
         let value = &bytes[range.clone()];
         match value.first() {
             Some(b'[') => {
-                let elements = JsonElements::new(Window::from(bytes.clone()).behind(range.start as u64));
+                let elements = JsonElements::new(FilePart::from(bytes.clone()).behind(range.start as u64));
                 match elements.clone().count() {
                     Ok(counted) => Ok(Items::Elements { elements, counted, n_taken: 0, url }),
                     Err(ReadError::Scan(found)) => Err(scanned(found)),
@@ -153,7 +153,7 @@ impl Items {
     /// The rows of a CSV response; the first one with rows determines the column types. If the response is not
     /// `is_delimited`, it ends where the connection does, so that a row that is not whole may be cut.
     pub(super) fn of_csv(
-        text: Window,
+        text: FilePart,
         csv_reader: &mut DocumentReader,
         source_name: Name,
         is_delimited: bool,
@@ -174,13 +174,13 @@ impl Items {
 
     /// The elements or lines of a large response from `url`, which is redacted; `None` for rows of CSV.
     pub(super) fn of_large(large: &LargeBody, url: String) -> Option<Self> {
-        let window = large.window.clone();
+        let file_part = large.file_part.clone();
         match large.content {
             LargeContent::Elements(counted) => {
-                Some(Items::Elements { elements: JsonElements::new(window), counted, n_taken: 0, url })
+                Some(Items::Elements { elements: JsonElements::new(file_part), counted, n_taken: 0, url })
             }
             LargeContent::Lines { n_lines } => {
-                Some(Items::Lines { lines: TextLines::new(window), n_left: n_lines, url })
+                Some(Items::Lines { lines: TextLines::new(file_part), n_left: n_lines, url })
             }
             LargeContent::Rows => None,
         }

@@ -7,8 +7,8 @@ use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
 
 use super::super::json::{Located, Pointer};
-use super::api_message;
-use super::api_message::ApiMessage;
+use super::body_status;
+use super::body_status::BodyStatus;
 
 /// Responses that are not what their status says. The first list with a match decides, in the order
 /// `fail`, `retry`, `empty`.
@@ -190,8 +190,8 @@ impl Responses {
                 let may_be_other =
                     verdict == Verdict::Empty && matcher.missing.is_some() && matcher.at.is_none();
                 let is_other = || {
-                    matches!(api_message::of_json(body), Some(message) if message != ApiMessage::Empty)
-                        || api_message::unfinished(body, "").is_some()
+                    matches!(body_status::of_json(body), Some(message) if message != BodyStatus::Empty)
+                        || body_status::unfinished(body, "").is_some()
                 };
                 matcher.matches(status, body) && !(may_be_other && is_other())
             })?;

@@ -16,7 +16,7 @@ use crate::shared::text::listed;
 
 /// The columns of the texts so far, as a checkpoint stores them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct KnownColumns {
+pub(crate) struct SavedColumns {
     /// The hash of the options with which the types were inferred.
     options: String,
     /// The names in the header of the last text, or the whole header where the options replace the names.
@@ -30,7 +30,7 @@ pub(crate) struct KnownColumns {
 /// The columns of a reader, and what is known about the order of its texts.
 #[derive(Debug)]
 pub(super) struct ColumnHistory {
-    pub(super) known: KnownColumns,
+    pub(super) known: SavedColumns,
     /// Whether the columns have changed since they were taken.
     is_changed: bool,
     /// Whether the next text must have the header of the one before.
@@ -52,12 +52,12 @@ impl Error for OtherColumns {}
 
 impl ColumnHistory {
     pub(super) fn new(dialect: &Dialect) -> Self {
-        let known = KnownColumns { options: options_hash(dialect), ..KnownColumns::default() };
+        let known = SavedColumns { options: options_hash(dialect), ..SavedColumns::default() };
         ColumnHistory { known, is_changed: false, is_within_walk: false, has_warned: false }
     }
 
     /// Goes on with the columns of an earlier run, unless the options of rows have changed since.
-    pub(super) fn resume(&mut self, saved: &KnownColumns) {
+    pub(super) fn resume(&mut self, saved: &SavedColumns) {
         if saved.options == self.known.options {
             self.known = saved.clone();
         }
@@ -68,7 +68,7 @@ impl ColumnHistory {
     }
 
     /// The columns, if they have changed since the last call.
-    pub(super) fn take_changed(&mut self) -> Option<KnownColumns> {
+    pub(super) fn take_changed(&mut self) -> Option<SavedColumns> {
         std::mem::take(&mut self.is_changed).then(|| self.known.clone())
     }
 
