@@ -1,5 +1,9 @@
 //! The `csv` source: bad rows, grown and changed files, lists, compression.
 
+mod dialects;
+mod follow;
+mod stdin;
+
 use std::io::Write as _;
 use std::path::Path;
 use std::time::{Duration, SystemTime};

@@ -32,8 +32,6 @@ mod conformance;
 /// The `csv` source: rows, types, resuming, bad rows.
 mod csv;
 mod csv_advice;
-/// The `csv` source in dialects, on standard input, and on files that live.
-mod csv_living;
 /// The transform `dedupe`.
 mod dedupe;
 /// Every record arrives once, also under kills.
@@ -66,8 +64,6 @@ mod lake;
 mod oracle;
 /// Records of other programs in the topic of the stock consumer.
 mod other_producers;
-/// Pairs of a source and a sink, killed repeatedly.
-mod pairs;
 /// The `run` verb: reports, exit codes, limits.
 mod run;
 /// Several files in one `run`.
@@ -84,6 +80,8 @@ mod shaping;
 mod shutdown;
 /// Sustained load with flat memory.
 mod soak;
+/// Pairs of a source and a sink, killed repeatedly.
+mod source_sink_pairs;
 /// Where checkpoints are kept, and who may read them.
 mod state;
 /// Licences and origins of the dependencies.
