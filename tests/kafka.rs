@@ -244,7 +244,7 @@ fn two_members_share_partitions_and_one_takes_over() {
     let n = write();
     wait_until("the first to read all", SOON, || all().len() == n);
     let second = env.start(["run", "other.toml"]);
-    wait_until("partitions for the second", SOON, || second.has_logged("/3 from offset"));
+    wait_until("partitions for the second", SOON, || second.has_logged(" from offset "));
     let n = write();
     wait_until("both to read all", SOON, || all().len() == n);
     assert!(!env.read("other.txt").is_empty());
