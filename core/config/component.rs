@@ -56,7 +56,7 @@ pub(crate) fn read_component<'i>(
     Some((named, options))
 }
 
-/// The error of a component without `inputs`; takes out of its table what is most likely meant for them.
+/// The error of a component without `inputs`. Removes the option that is most likely meant as `inputs` from its table.
 fn without_inputs(raw: &mut RawComponent<'_>, registry: &Registry) -> Diagnostic {
     let plugin = raw.table.get("type").and_then(|name| registry.get(raw.kind, name.get_ref().as_str()?));
     let schema = plugin.map(options_schema);

@@ -33,7 +33,7 @@ pub(crate) struct Control {
     /// The writes of all sinks. They have tasks of their own, which may outlive that of their sink for a moment.
     pub(crate) writes: TaskTracker,
     components: Vec<ComponentStop>,
-    /// In the order in which they occurred; the component, if it has rejected a record.
+    /// In the order in which they occurred, each with the component that rejected a record, if that is the cause.
     failures: Mutex<Vec<(Option<usize>, RunFailure)>>,
     /// The components that wanted no more records, and so ended the run.
     limits: Mutex<Vec<usize>>,
@@ -202,7 +202,7 @@ impl Control {
         failures.push((rejected_by, RunFailure { component, failure }));
     }
 
-    /// Whether a failure ends the run: the record that a component has rejected may be beyond a limit.
+    /// Whether a failure counts. That of a rejected record does not if a limit downstream was reached before it.
     fn counts(&self, rejected_by: Option<usize>) -> bool {
         rejected_by.is_none_or(|component| {
             let after = self.downstream_of(component);

@@ -108,7 +108,7 @@ impl Node {
         }
         let front = batch.split_front(index);
         let mut bad = batch.split_front(1);
-        // It is counted as rejected.
+        // It has been counted as rejected, so it must not count as released.
         drop(bad.leave());
         bad.release();
         batch.release();

@@ -32,8 +32,9 @@ fn run_paged(server: &MockServer, pagination: &str) -> (TestEnv, Outcome) {
     run_with(server, &format!("records = \"/data\"\npagination = {{ {pagination} }}"))
 }
 
-/// Runs on one response, with a warning that has these parts; with none if there are no parts. Returns the records.
-async fn warned(options: &str, body: Value, parts: &[&str]) -> Vec<String> {
+/// Runs a pipeline on one response and returns the records. Fails the test unless the run warns with these texts, or does
+/// not warn if there are none.
+async fn run_on_response(options: &str, body: Value, parts: &[&str]) -> Vec<String> {
     let server = serve_in_turn(vec![answer(body)]).await;
     let (env, outcome) = run_with(&server, options);
     outcome.assert_code(0).assert_says(parts);
@@ -91,10 +92,10 @@ async fn pages_that_are_named_around_the_records_are_warned_of_where_they_are_no
             "type = \"next_url\", next = \"/link\"",
         ),
     ] {
-        warned(&format!("records = \"{records}\""), body, &[says, "only this page is read"]).await;
+        run_on_response(&format!("records = \"{records}\""), body, &[says, "only this page is read"]).await;
     }
     let last = json!({"records": [{"n": 1}], "offset": "20", "count": 1});
-    warned("records = \"/records\"", last, &[]).await;
+    run_on_response("records = \"/records\"", last, &[]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -116,7 +117,7 @@ async fn fields_that_no_row_has_are_warned_of() {
     ] {
         let rows = json!([{"id": 1, "t": "2024-01-01"}, {"id": 2, "t": "2024-01-01"}]);
         let options = format!("incremental = {{ cursor = \"t\", {fields} }}");
-        assert_eq!(warned(&options, rows, &[says]).await.len(), 2);
+        assert_eq!(run_on_response(&options, rows, &[says]).await.len(), 2);
     }
 }
 
@@ -168,14 +169,14 @@ async fn page_that_repeats_another_is_warned_of() {
 async fn errors_beside_records_are_warned_of_whatever_the_method() {
     let errors = json!({"data": [{"n": 1}], "errors": [{"message": "one source is late"}]});
     let parts = ["has records and `/errors`", "fail = [\"/errors\"]"];
-    assert_eq!(warned("records = \"/data\"", errors, &parts).await, [r#"{"n":1}"#]);
+    assert_eq!(run_on_response("records = \"/data\"", errors, &parts).await, [r#"{"n":1}"#]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn relative_address_of_the_next_page_is_told_from_a_cursor() {
     for next in ["prices?page=2", "prices/page/2", "./prices?page=2"] {
         let body = json!({"data": [{"n": 1}], "next": next});
-        warned("records = \"/data\"", body, &[r#"{ type = "next_url", next = "/next" }"#]).await;
+        run_on_response("records = \"/data\"", body, &[r#"{ type = "next_url", next = "/next" }"#]).await;
     }
 }
 
@@ -207,9 +208,9 @@ async fn only_element_of_nested_members_is_warned_of() {
     let columns = json!({"meta": {"symbol": "NYA"}, "time": [1, 2], "close": [1.5, 2.5]});
     for (body, place) in [(json!({"data": [columns]}), "/data/0/"), (json!({"data": columns}), "/data/")] {
         let parts = ["members are all objects or arrays", place, "with `remap`"];
-        warned("records = \"/data\"", body, &parts).await;
+        run_on_response("records = \"/data\"", body, &parts).await;
     }
-    warned("records = \"/data\"", json!({"data": [{"n": 1, "legs": []}]}), &[]).await;
+    run_on_response("records = \"/data\"", json!({"data": [{"n": 1, "legs": []}]}), &[]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -252,7 +253,7 @@ async fn object_of_as_many_rows_as_the_total_is_not_warned_of() {
     let rows: Value =
         (0..25).map(|n| (format!("k{n}"), json!({"n": n}))).collect::<serde_json::Map<_, _>>().into();
     let options = "records = \"/data\"\nremap = \". = values(object!(.))\"";
-    assert_eq!(warned(options, json!({"total": 25, "data": rows}), &[]).await.len(), 25);
+    assert_eq!(run_on_response(options, json!({"total": 25, "data": rows}), &[]).await.len(), 25);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -314,7 +315,7 @@ async fn incomplete_results_are_warned_of_once() {
         ),
         ("/elements", json!({"elements": [], "remark": "runtime error"}), "fail = [{ at = \"/remark\" }]"),
     ] {
-        warned(&format!("records = \"{records}\""), body, &[says, "records may be missing"]).await;
+        run_on_response(&format!("records = \"{records}\""), body, &[says, "records may be missing"]).await;
     }
 }
 

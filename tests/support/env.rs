@@ -71,12 +71,12 @@ impl TestEnv {
         std::fs::read_to_string(self.path(name)).unwrap_or_default()
     }
 
-    /// The lines of a file; none if there is no such file.
+    /// The lines of a file; empty if the file does not exist.
     pub fn lines(&self, name: impl AsRef<Path>) -> Vec<String> {
         self.read(name).lines().map(str::to_owned).collect()
     }
 
-    /// The JSON values of a file with one on each line.
+    /// The JSON values of a file that has one per line.
     pub fn json_lines(&self, name: impl AsRef<Path>) -> Vec<Value> {
         self.read(name).lines().map(|line| serde_json::from_str(line).expect("a line of JSON")).collect()
     }
@@ -182,7 +182,7 @@ impl Running {
         }
     }
 
-    /// Sends SIGTERM; fails the test unless the run then ends with 0.
+    /// Sends SIGTERM; fails the test unless the run then exits with 0.
     #[track_caller]
     pub fn stop(self) -> Outcome {
         self.signal(Signal::SIGTERM);

@@ -102,7 +102,7 @@ impl HttpConfig {
         Ok(())
     }
 
-    /// A hash of the options that decide what is made of a response.
+    /// A hash of the options that decide which records a response gives.
     fn shape_hash(&self, remap: Option<&Remap>) -> Result<u64> {
         let mut shape = Xxh3::new();
         shape.update(&remap.map_or(0, |remap| remap.hash).to_le_bytes());
@@ -220,7 +220,7 @@ impl HttpConfig {
         Ok(of_rows.or(given).map(TextEncoding::encoding))
     }
 
-    /// Knows all that requests send in `auth`, `headers`, `query` and `body`.
+    /// Hides in messages what requests send in `auth`, `headers`, `query` and `body`.
     fn redactor(&self, endpoint: &Url, credentials: &Credentials) -> Redactor {
         let page = match &self.pagination {
             Some(Pagination::Page { param, .. } | Pagination::Offset { param, .. }) => Some(param.as_str()),
@@ -275,7 +275,7 @@ impl HttpConfig {
     }
 }
 
-/// The content type of a body, if its form tells.
+/// The content type of a body that is a form or JSON.
 fn content_type(body: &str) -> Option<&'static str> {
     if Template::parse(body).is_form() {
         return Some("application/x-www-form-urlencoded");

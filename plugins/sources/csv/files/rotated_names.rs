@@ -24,7 +24,7 @@ pub(crate) fn is_rotated(original: &str, name: &str) -> bool {
     name.strip_prefix(original).or_else(within).is_some_and(is_marker)
 }
 
-/// Whether another rotation gives such a `name` to a file that was called `before`: `k.csv.1`, then `k.csv.2.gz`.
+/// Whether `name` is what `before` is called after another rotation: `k.csv.2.gz` after `k.csv.1`.
 pub(crate) fn is_rotated_again(before: &str, name: &str) -> bool {
     let numbered = |name: &str| {
         let (original, number) = uncompressed(name).rsplit_once('.')?;

@@ -275,7 +275,7 @@ impl Reader {
         }
     }
 
-    /// Reads more of a file. Standard input is waited for briefly where there are rows already.
+    /// Reads more of a file. If the batch has rows, it waits for standard input only briefly.
     fn fill(&mut self, open: &mut OpenFile, has_rows: bool) -> Item {
         match open.input.fill_within(has_rows.then_some(BATCH_WAIT)) {
             Ok(true) => Item::Skipped,
@@ -316,11 +316,11 @@ impl Reader {
     }
 }
 
-/// What follows in a file.
+/// What the reader has found next in a file.
 enum Item {
-    /// A row, and whether it is bad since a quote in it is not closed.
+    /// A row, and whether it is bad because a quote in it is not closed.
     Row { span: Span, is_unclosed: bool },
-    /// No row, but there may be one behind it.
+    /// Not a row; rows may follow.
     Skipped,
     /// The batch ends here.
     Stop,
@@ -329,7 +329,7 @@ enum Item {
 /// The rows of a batch so far.
 struct ChunkRows {
     table: TableBuilder,
-    /// The offset and the line behind each row.
+    /// The offset and the line after each row.
     items: Vec<(u64, u64)>,
     rejects: Vec<Reject>,
     /// The origin of the next row.
@@ -343,7 +343,7 @@ impl ChunkRows {
         self.rejects.push(reject(row, reason, self.origin, n_before));
     }
 
-    /// Counts a row, and goes behind it.
+    /// Counts a row and moves the input past it.
     fn end_row(&mut self, span: Span, is_unclosed: bool, input: &mut Input, start: &Cursor) {
         self.origin.offset += 1;
         self.n_bytes += span.len;

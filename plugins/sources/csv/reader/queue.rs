@@ -268,7 +268,7 @@ impl Reader {
         Ok(Some(OpenFile { input: opened.input, layout, unfinished: None }))
     }
 
-    /// Fails if the header of a file does not fit to those before. Adds new columns where the options say so.
+    /// Fails if the header of a file does not match those of earlier files. Adds new columns if the options say so.
     fn check_header(&mut self, opened: &FileWithHeader, name: Name) -> Result<()> {
         let (settings, Some(columns)) = (&self.settings, &mut self.columns) else { return Ok(()) };
         if settings.dialect.columns.is_empty() {
@@ -304,8 +304,8 @@ impl Reader {
     }
 }
 
-/// Goes to the position at which a file was left, and says whether its last row has been continued since; `None` if the
-/// file may still be incomplete, or was rotated. Fails if it is another file, or was changed.
+/// Seeks to the position where reading a file stopped, and says whether its last row has been continued since. `None` if
+/// the file may still be incomplete, or was rotated. Fails if it is another file, or was changed.
 fn resume_at_cursor(
     mut opened: FileWithHeader,
     cursor: &Cursor,

@@ -94,8 +94,8 @@ fn was_at(cursor: &Cursor, path: &Path) -> bool {
     now == path || cursor.is_moved && is_beside
 }
 
-/// Adds cursors of files that are named in `path`, but have never been there: what comes and is rotated before the next
-/// look is newer than the last change of the folder.
+/// Adds cursors for files that `path` names and that have not existed yet. A file that is created and rotated before the
+/// next look is newer than the last change of the folder, and is found by that.
 pub(super) fn note_absent(cursors: &mut Vec<Cursor>, settings: &Settings) {
     for path in absent(settings) {
         let folder = path.parent().and_then(|folder| std::fs::metadata(folder).ok());
@@ -224,7 +224,7 @@ fn is_at_its_path(cursor: &Cursor, candidates: &Candidates, settings: &Settings)
 /// The file elsewhere that has what was read.
 fn find_by_content(cursor: &Cursor, candidates: &Candidates, settings: &Settings) -> Option<Candidate> {
     let old = Path::new(&cursor.path);
-    // Every file begins with a header.
+    // Only rows tell files apart: every file begins with a header.
     let has_rows = cursor.rows > 0;
     if old.exists() {
         // Something else is at the path, as after copying and truncating.

@@ -107,7 +107,7 @@ impl Client {
             // The last request that is allowed may be for something that does not exist.
             || status != StatusCode::NOT_FOUND && retry_after::is_exhausted(headers)
             || matches!(status.as_u16(), 402 | 403) && is_about_limit(&String::from_utf8_lossy(body))
-            // As Facebook and Stack Exchange do.
+            // Facebook and Stack Exchange report a rate limit with this status.
             || status == StatusCode::BAD_REQUEST && is_limit_reached(&String::from_utf8_lossy(body));
         let what = match status {
             _ if !why.is_empty() => why,

@@ -53,8 +53,8 @@ pub(super) fn is_url(text: &str, endpoint: &Url) -> bool {
     !text.contains(char::is_whitespace) && (is_absolute(text) || has_query || is_relative || begins_as_path())
 }
 
-/// A URL without what some APIs leave in it: escapes of HTML and XML (no parameter is called `amp;page`), and variables of
-/// a template, such as `{&sort}` (RFC 6570), which have no value.
+/// Corrects what some APIs write into a URL: `&amp;` and other escapes of HTML become `&` (no parameter is called
+/// `amp;page`), and template variables without a value, such as `{&sort}` (RFC 6570), are removed.
 pub(super) fn cleaned(target: &str) -> String {
     let escapes = ["&amp;", "&#38;", "&#038;", "&#x26;"];
     let mut url = escapes.iter().fold(target.to_owned(), |url, escape| url.replace(escape, "&"));

@@ -72,7 +72,7 @@ impl HttpSource {
         self.given_warnings.warn_once(Warning::EmptyPages, &response.title, why);
     }
 
-    /// The request for the page that the response names, or that follows in counting, unless `history` has it.
+    /// The request for the page that the response names, or that has the next number; an error if `history` has it.
     pub(crate) fn named_next(
         &self,
         page: &ReceivedPage<'_>,
@@ -107,7 +107,7 @@ impl HttpSource {
         Err(self.repeat_error(page, &next, &named))
     }
 
-    /// The place that the URL in a response leads to, and what messages call it.
+    /// The next page by the URL in a response, and the words for that URL in messages.
     fn next_url(
         &self,
         next: &Pointer,
@@ -137,7 +137,7 @@ impl HttpSource {
         Ok(Some((self.linked(response, &target, &what)?, what)))
     }
 
-    /// The place that the cursor in a response names, and what messages call it.
+    /// The next page by the cursor in a response, and the words for that cursor in messages.
     fn next_cursor(
         &self,
         cursor: &CursorPlace,
@@ -166,7 +166,7 @@ impl HttpSource {
         Ok(Some((place, named)))
     }
 
-    /// The error about a link or a cursor, which `named` names, to a page that was already read.
+    /// The error about a link or a cursor that leads to a page that was already read; `named` are the words for it.
     fn repeat_error(&self, page: &ReceivedPage<'_>, next: &PageRequest, named: &str) -> HttpError {
         let ReceivedPage { pagination, request, response, .. } = *page;
         let advice = match (pagination, &request.place) {
@@ -271,7 +271,7 @@ fn below_base(next: &Pointer, target: &str, response: &Response) -> Option<Strin
     target.starts_with('/').then(|| [gateway, context, target].concat())
 }
 
-/// The request for the page that follows in counting; `None` after a page without records.
+/// The request for the next page number or offset; `None` after a page without records.
 fn next_number(request: &PageRequest, count: PageCount) -> Option<PageRequest> {
     let place = match request.place {
         PagePlace::Page(page) => PagePlace::Page(page + 1),

@@ -23,7 +23,7 @@ pub(crate) struct RequestParts {
     pub(crate) body: Option<Bytes>,
 }
 
-/// Adds a request to a hash, apart from the conditions that its headers make.
+/// Adds a request to a hash, without its conditional headers.
 pub(crate) fn hash_request(hash: &mut Xxh3, url: &Url, body: Option<&[u8]>, headers: &HeaderMap) {
     hash.update(url.as_str().as_bytes());
     hash.update(body.unwrap_or_default());

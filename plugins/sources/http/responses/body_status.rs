@@ -33,18 +33,21 @@ const LIMITS: &str = "\
 
 /// Whether a text says that the client has sent too many requests.
 pub(crate) fn is_about_limit(text: &str) -> bool {
-    let text = text.to_ascii_lowercase();
-    LIMITS.split('|').any(|phrase| text.contains(phrase))
+    has_phrase(text, LIMITS)
 }
 
-/// Phrases that say the same in an error about a request, where a limit may also be one of its parameters.
+/// The phrases among them that cannot be about a parameter, such as `limit`, for errors that blame the request.
 const REACHED: &str =
     "request limit reached|too many requests|too many calls|exceeded the rate limit|throttl";
 
-/// Whether the error about a request says that the client has sent too many.
+/// Whether an error that blames the request says that the client has sent too many.
 pub(crate) fn is_limit_reached(text: &str) -> bool {
+    has_phrase(text, REACHED)
+}
+
+fn has_phrase(text: &str, phrases: &str) -> bool {
     let text = text.to_ascii_lowercase();
-    REACHED.split('|').any(|phrase| text.contains(phrase))
+    phrases.split('|').any(|phrase| text.contains(phrase))
 }
 
 /// Members that a response with an error has beside [`ERRORS`], [`OUTCOMES`] and [`SHARED`], and nothing else; in lower

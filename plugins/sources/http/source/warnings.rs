@@ -60,7 +60,7 @@ impl GivenWarnings {
         self.0.contains(&warning)
     }
 
-    /// Gives a warning about a response or a source, unless it was given.
+    /// Logs a warning about a response or a source, the first time only.
     pub(crate) fn warn_once(&mut self, warning: Warning, place: impl Display, why: impl Display) {
         if self.0.insert(warning) {
             warn!("{place}: {why}");

@@ -57,8 +57,8 @@ pub(crate) enum Auth {
         scope: Option<String>,
         /// The API that the token is for, where the token endpoint asks for it.
         audience: Option<String>,
-        /// A refresh token, which a user has got by a login. Without it the client credentials are enough. One that
-        /// the token endpoint returns in its place is used until the run ends.
+        /// A refresh token, from a login of a user. Without it, only the client credentials are sent. If the token
+        /// endpoint returns a new refresh token, the source uses that one until the run ends.
         refresh_token: Option<Secret>,
         /// How `client_id` and `client_secret` are sent to the token endpoint: `"body"`, or `"basic"`, a header.
         /// Default: `"body"`.

@@ -48,7 +48,7 @@ pub(crate) struct OAuth2 {
     pub(crate) scope: Option<String>,
     pub(crate) audience: Option<String>,
     pub(crate) client_auth: ClientAuth,
-    /// Without it the client credentials alone are sent.
+    /// Without it, only the client credentials are sent.
     refresh_token: Arc<Mutex<Option<Secret>>>,
     token: Arc<Mutex<Option<Token>>>,
 }
